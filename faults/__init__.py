@@ -1,0 +1,26 @@
+"""The catalogue of faults: each one a Chaos Mesh manifest and its equal in the lab."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from seatrial.catalogue import Catalogue, Entry
+from seatrial.fault import FaultKind
+
+#: Each entry is a `FaultKind`.
+FAULTS = Catalogue(
+    "fault",
+    {
+        "kill": Entry("SIGKILL a node's process, then start it again", "seatrial.faults.kill:KILL"),
+        "pause": Entry("SIGSTOP a node's process, then SIGCONT", "seatrial.faults.pause:PAUSE"),
+        "partition": Entry(
+            "cut links between nodes: isolate, halves, majorities ring, bridge, one direction",
+            "seatrial.faults.partition:PARTITION",
+        ),
+    },
+)
+
+
+def kind(name: str) -> FaultKind:
+    """The kind of fault called `name`; raises `UnknownName` with a suggestion."""
+    return cast(FaultKind, FAULTS[name].load())

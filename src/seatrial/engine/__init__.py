@@ -1,0 +1,1 @@
+"""Engines carry out plans; they decide nothing."""

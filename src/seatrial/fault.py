@@ -1,0 +1,146 @@
+"""The contract of a fault: one injury with its cure, and the proof of both.
+
+A fault in a plan is data (`PlannedFault`): what, on whom, when, for how long. Its kind, in the
+`faults/` shelf, knows three things: whether an engine's world can do it (`unavailable`), how to
+`inject` and `heal` it, and how to *measure* that it acted and that it ended. Injector and probe
+are independent: a fault is not believed because the injector returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from seatrial.verdict import Json
+
+#: Sizes that a selector can name besides the target's own roles.
+SIZES = ("one", "minority", "majority", "all")
+
+
+class PlannedFault(BaseModel):
+    """One fault of a plan.
+
+    `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
+    `nodes` are the names fixed by the seed where the role is a size; empty where the role is
+    resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
+    among several. `options` are the kind's own settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    kind: str
+    victims: str
+    nodes: tuple[str, ...] = ()
+    pick: float = 0.0
+    start_s: float
+    duration_s: float
+    options: Mapping[str, Json] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a probe measured. `seen` is whether the effect (or its end) was observed.
+
+    `measured` holds the readings (JSON), `sentence` says them to a person.
+    """
+
+    seen: bool
+    sentence: str
+    measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+class World(Protocol):
+    """What an engine offers to faults. Times are bounded by the engine."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of all nodes."""
+        ...
+
+    @property
+    def isolation(self) -> str:
+        """`namespace` (own network per node) or `none` (processes on loopback)."""
+        ...
+
+    def pid(self, node: str) -> int | None:
+        """The node's process number, None while it is down."""
+        ...
+
+    def start_time(self, node: str) -> int | None:
+        """The start time of the node's process in clock ticks since boot (/proc/PID/stat)."""
+        ...
+
+    def process_state(self, node: str) -> str:
+        """The kernel's letter for the node's process: R, S, D, T (stopped), Z; "" if none."""
+        ...
+
+    async def signal(self, node: str, signal: int) -> None:
+        """Send a signal to the node's process."""
+        ...
+
+    async def kill(self, node: str, *, hold: bool = True) -> None:
+        """SIGKILL; `hold` keeps the supervisor from restarting it until `restart`."""
+        ...
+
+    async def restart(self, node: str) -> None:
+        """Start the node's process again if it is down, with its data; returns when started."""
+        ...
+
+    async def ready(self, node: str, timeout_s: float) -> bool:
+        """Whether the node answers clients before the timeout."""
+        ...
+
+    async def cut(self, source: str, destination: str) -> None:
+        """Drop everything that `source` sends to `destination`, at once; counted per lease."""
+        ...
+
+    async def mend(self, source: str, destination: str) -> None:
+        """Undo one `cut` of the same direction; the link is whole when all are undone."""
+        ...
+
+    async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
+        """Whether a packet sent now by `source` gets to `destination` (one way)."""
+        ...
+
+
+class FaultKind(Protocol):
+    """A kind of fault, as the `faults/` shelf lists it."""
+
+    @property
+    def name(self) -> str:
+        """The name on the command line: `kill`, `pause`, `partition`."""
+        ...
+
+    def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
+        """Why it cannot be done there (with the mend), or "" if it can."""
+        ...
+
+    async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
+        """Break it."""
+        ...
+
+    async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
+        """Mend it; safe to call twice, and after an `inject` that failed half-way."""
+        ...
+
+    async def prove_injected(
+        self, world: World, fault: PlannedFault, victims: Sequence[str]
+    ) -> Proof:
+        """Measure that it acts now."""
+        ...
+
+    async def prove_healed(
+        self, world: World, fault: PlannedFault, victims: Sequence[str]
+    ) -> Proof:
+        """Measure that it no longer acts."""
+        ...
+
+    def manifest(
+        self, fault: PlannedFault, victims: Sequence[str], namespace: str
+    ) -> dict[str, Json]:
+        """The Chaos Mesh object with the same meaning; raises `Unavailable` where it has none."""
+        ...

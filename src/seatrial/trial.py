@@ -1,0 +1,83 @@
+"""A stored trial: a folder, whole and portable. This module says what lies where.
+
+`plan.json`, `trial.json` (status, versions, host), `history.arrow`, `evidence/FAULT.json`,
+`metrics/`, `logs/`, `verdict.json`, `report.html`. Each JSON file names its format in `format`
+(verdicts in `schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from seatrial.fault import PlannedFault
+from seatrial.verdict import Json
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoredProof(_Data):
+    """A probe's reading, as evidence keeps it (`seatrial.fault.Proof`)."""
+
+    seen: bool
+    sentence: str
+    measured: Mapping[str, Json] = {}
+
+
+class Evidence(_Data):
+    """What became of one planned fault. Times in ns from the start of the trial, None if never."""
+
+    format: Literal["seatrial/evidence/1"] = "seatrial/evidence/1"
+    fault: PlannedFault
+    victims: tuple[str, ...] = ()
+    inject_ns: int | None = None
+    injected_ns: int | None = None
+    heal_ns: int | None = None
+    healed_ns: int | None = None
+    effect: StoredProof | None = None
+    recovery: StoredProof | None = None
+    error: str | None = None
+
+
+class TrialRecord(_Data):
+    """`trial.json`: how the trial went, apart from what it found."""
+
+    format: Literal["seatrial/trial/1"] = "seatrial/trial/1"
+    trial: str
+    status: Literal["running", "finished", "interrupted", "failed"]
+    started: str
+    reason: str = ""
+    versions: Mapping[str, str] = {}
+    host: Mapping[str, Json] = {}
+    nodes: Mapping[str, Mapping[str, Json]] = {}
+    leaks: tuple[str, ...] = ()
+
+
+class TrialFolder:
+    """Paths inside one trial's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.plan = root / "plan.json"
+        self.record = root / "trial.json"
+        self.history = root / "history.arrow"
+        self.evidence = root / "evidence"
+        self.metrics = root / "metrics"
+        self.logs = root / "logs"
+        self.verdict = root / "verdict.json"
+        self.report = root / "report.html"
+
+    def read_evidence(self) -> tuple[Evidence, ...]:
+        """All evidence in order of the planned start; files that do not parse raise."""
+        if not self.evidence.is_dir():
+            return ()
+        found = [
+            Evidence.model_validate_json(path.read_text(encoding="utf-8"))
+            for path in sorted(self.evidence.glob("*.json"))
+        ]
+        return tuple(sorted(found, key=lambda e: (e.fault.start_s, e.fault.id)))
