@@ -49,6 +49,7 @@ class Session:
         self.folder = folder
         self.scratch = scratch
         self.stop = asyncio.Event()
+        self.stopped_in = ""
         self.started_ns = time.monotonic_ns()
         self.writer = HistoryWriter(folder.history)
         self.progress = Progress()
@@ -224,8 +225,19 @@ class Session:
             load.result()
         return self.stop.is_set()
 
-    async def _unless_stopped(self, work: Callable[[], None] | object) -> bool:
-        raise NotImplementedError
+    async def _unless_stopped(self, work: Coroutine[object, object, None]) -> bool:
+        """Do `work` unless the trial is stopped meanwhile; whether it was done."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.create_task(self.stop.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            task.result()
+            return not self.stop.is_set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return False
 
     async def _tick(self) -> None:
         beat = 0
@@ -257,3 +269,51 @@ class Session:
 async def _relay(source: asyncio.Event, destination: asyncio.Event) -> None:
     await source.wait()
     destination.set()
+
+
+async def _run(plan: Plan, folder: TrialFolder, scratch: Path) -> None:
+    session = Session(plan, folder, scratch)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, session)
+    leaks = await session.run()
+    if session.stop.is_set():
+        reason = f"stopped by a signal in the phase {session.stopped_in}"
+        emit("done", status="interrupted", reason=reason, leaks=list(leaks))
+    else:
+        emit("done", status="finished", leaks=list(leaks))
+
+
+def _stop(session: Session) -> None:
+    if not session.stop.is_set():
+        session.stopped_in = session.phase
+        session.stop.set()
+        emit("note", text="stopping: heal, then judge what there is (again: at once)")
+
+
+def main(argv: list[str]) -> int:
+    """`python -m seatrial.runner.inside FOLDER SCRATCH [--keep]`."""
+    folder, scratch = TrialFolder(Path(argv[0])), Path(argv[1])
+    plan = Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
+    try:
+        asyncio.run(_run(plan, folder, scratch))
+    except BaseExceptionGroup as group:
+        known = group.subgroup(SeatrialError)
+        if known is None:
+            raise
+        first = _leaf(known)
+        emit("error", text=str(first), exit_code=first.exit_code)
+        return first.exit_code
+    except SeatrialError as error:
+        emit("error", text=str(error), exit_code=error.exit_code)
+        return error.exit_code
+    return 0
+
+
+def _leaf(group: BaseExceptionGroup[SeatrialError]) -> SeatrialError:
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

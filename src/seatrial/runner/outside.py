@@ -2,15 +2,16 @@
 
 The outer program owns the trial's folder and `trial.json`; the inner one (`seatrial.runner.inside`)
 writes history and evidence into it. Ctrl-C and SIGTERM ask the inner program to heal and end; a
-second one does not wait.
+second one does not wait (`sandbox.run`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
-import signal
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ from seatrial.runner.display import Display
 from seatrial.trial import TrialFolder, write_text
 from seatrial.verdict import Json
 
-#: After the first signal the inner program has this long to heal and end.
-STOP_TIMEOUT_S = 60.0
+#: Exit statuses of a sandbox that was killed: by SIGKILL, as a shell says it and as Python does.
+KILLED = (137, -9)
 #: One line of the inner program is never longer.
 LINE_BYTES_MAX = 1 << 20
 #: How much of the inner program's own errors is shown.
@@ -98,47 +99,55 @@ async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep:
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="seatrial-") as scratch:
         argv = [sys.executable, "-m", "seatrial.runner.inside", str(folder.root), scratch]
-        with (folder.logs / "tool.log").open("wb") as log:
-            box = await sandbox.start(
-                [*argv, "--keep"] if keep else argv,
-                isolation=plan.isolation,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-            stops = _Stops(box, display)
-            stops.listen()
-            try:
-                await _relay(box, outcome, display)
-                code = await box.wait()
-            finally:
-                await box.kill()
-                stops.deafen()
+        reader, told = os.pipe()
+        relay = asyncio.create_task(_relay(reader, outcome, display))
+        try:
+            with (folder.logs / "tool.log").open("wb") as log:
+                code = await sandbox.run(
+                    [*argv, "--keep"] if keep else argv,
+                    isolation=plan.isolation,
+                    stdout=told,
+                    stderr=log,
+                )
+        finally:
+            os.close(told)
+            await relay
     if outcome.status == "failed" and not outcome.reason:
-        outcome.reason = _tail(folder, code)
-    if stops.heard and outcome.status == "finished":
-        outcome.status, outcome.reason = "interrupted", "stopped by a signal"
+        if code in KILLED:
+            outcome.status, outcome.reason = "interrupted", "killed before it could heal and end"
+        else:
+            outcome.reason = _tail(folder, code)
     return outcome
 
 
-async def _relay(box: sandbox.Sandbox, outcome: Outcome, display: Display) -> None:
-    """Pass on the inner program's events until it closes its output."""
-    while line := await box.stdout.readline():
-        try:
-            event = cast(dict[str, Json], json.loads(line))
-        except ValueError:
-            continue
-        display.event(event)
-        match event.get("event"):
-            case "nodes":
-                nodes = cast(Mapping[str, str], event["nodes"])
-                outcome.nodes = {name: {"address": address} for name, address in nodes.items()}
-            case "done":
-                outcome.status = str(event["status"])
-                outcome.reason = str(event.get("reason", ""))
-                outcome.leaks = tuple(map(str, cast(list[Json], event.get("leaks", []))))
-            case "error":
-                outcome.reason = str(event["text"])
-                outcome.exit_code = int(cast(int, event.get("exit_code", 70)))
+async def _relay(reader: int, outcome: Outcome, display: Display) -> None:
+    """Pass on the inner program's events until nobody holds the other end of the pipe."""
+    stream = asyncio.StreamReader(limit=LINE_BYTES_MAX)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", 0)
+    )
+    try:
+        while line := await stream.readline():
+            with contextlib.suppress(ValueError):
+                _take(cast(dict[str, Json], json.loads(line)), outcome, display)
+    finally:
+        transport.close()
+
+
+def _take(event: dict[str, Json], outcome: Outcome, display: Display) -> None:
+    display.event(event)
+    match event.get("event"):
+        case "nodes":
+            nodes = cast(Mapping[str, str], event["nodes"])
+            outcome.nodes = {name: {"address": address} for name, address in nodes.items()}
+        case "done":
+            outcome.status = str(event["status"])
+            outcome.reason = str(event.get("reason", ""))
+            outcome.leaks = tuple(map(str, cast(list[Json], event.get("leaks", []))))
+        case "error":
+            outcome.reason = str(event["text"])
+            outcome.exit_code = int(cast(int, event.get("exit_code", 70)))
 
 
 def _tail(folder: TrialFolder, code: int) -> str:
@@ -147,36 +156,6 @@ def _tail(folder: TrialFolder, code: int) -> str:
     except OSError:
         text = ""
     return f"the inner program ended with status {code}: {text[-TAIL_CHARS:] or 'no output'}"
-
-
-class _Stops:
-    """Ctrl-C and SIGTERM: the first asks for an orderly end, the second does not wait."""
-
-    def __init__(self, box: sandbox.Sandbox, display: Display) -> None:
-        self._box, self._display = box, display
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self.heard = 0
-
-    def listen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._hear, number)
-
-    def deafen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._loop.remove_signal_handler(number)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _hear(self, number: int) -> None:
-        self.heard += 1
-        if self.heard == 1:
-            self._display.say("stopping: healing the faults, then judging what there is")
-            self._box.signal(signal.SIGTERM)
-            self._timer = self._loop.call_later(STOP_TIMEOUT_S, self._box.signal, signal.SIGKILL)
-        else:
-            self._display.say("stopping at once")
-            self._box.signal(signal.SIGKILL)
 
 
 def check_unavailable(plan: Plan) -> None:
