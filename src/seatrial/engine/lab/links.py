@@ -52,6 +52,10 @@ class Links(Protocol):
         """Make every link whole."""
         ...
 
+    def leases(self, source: str, destination: str) -> int:
+        """How many cuts of this direction are in place by the books."""
+        ...
+
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a datagram gets from `source` to `destination` in time."""
         ...

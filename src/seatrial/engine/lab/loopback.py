@@ -81,6 +81,10 @@ class Loopback:
     async def mend_all(self) -> None:
         """Nothing was cut."""
 
+    def leases(self, source: str, destination: str) -> int:
+        """Nothing was cut."""
+        return 0
+
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a datagram gets through the loopback device."""
         sender, receiver = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))

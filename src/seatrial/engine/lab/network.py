@@ -173,6 +173,11 @@ class Network:
                 await room.call(_make_neighbours, room, [*self._rooms.values()])
             self._leases.clear()
 
+    def leases(self, source: str, destination: str) -> int:
+        """How many cuts of this direction are in place by the books."""
+        self._link(source, destination)
+        return self._leases[source, destination]
+
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a UDP datagram from `source`'s namespace is seen in `destination`'s."""
         room, _ = self._link(source, destination)

@@ -100,6 +100,10 @@ class LabWorld:
         """Undo one `cut` of the same direction."""
         await self._links.mend(source, destination)
 
+    def leases(self, source: str, destination: str) -> int:
+        """How many cuts of this direction are in place by the books."""
+        return self._links.leases(source, destination)
+
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a datagram of `source` gets to `destination`."""
         return await self._links.reaches(source, destination, timeout_s)
