@@ -15,7 +15,7 @@ from seatrial.cli import words
 from seatrial.cli.types import Duration, Size, names
 from seatrial.errors import NoInput, UsageError
 from seatrial.history import History
-from seatrial.history.guess import guess_checkers
+from seatrial.runner.guess import guess_checkers
 from seatrial.history.load import export_edn, export_jsonl, lift_keys, load
 from seatrial.op import Value
 from seatrial.runner import judge

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from seatrial import targets, workloads
 from seatrial.engine.interpreter import Progress, interpret
-from seatrial.engine.lab import Lab
+from seatrial.engine.lab.world import Lab
+from seatrial.errors import SeatrialError
 from seatrial.generator import Generator
 from seatrial.generator.combinators import rate as paced
 from seatrial.history.stream import HistoryWriter

@@ -6,6 +6,7 @@ measured, healed) and how it ended. Nothing unproven is green.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def options_from(document: Mapping[str, Json]) -> CheckOptions:
     order = known.pop("version_order", ())
     return CheckOptions(
         model=_text(known.get("model")),
-        initial=_value(known.get("initial")),
+        initial=value_from(known.get("initial")),
         consistency_model=_text(known.get("consistency_model")),
         version_order=tuple(map(str, order)) if isinstance(order, (list, tuple)) else (),
         group_size=_whole(known.get("group_size")),
@@ -102,12 +103,19 @@ def _whole(value: Json) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _value(value: Json) -> Value:
+def value_from(value: Json) -> Value:
+    """A JSON value as an op's value: lists become tuples."""
     if isinstance(value, (list, tuple)):
-        return tuple(_value(item) for item in value)
+        return tuple(value_from(item) for item in value)
     if isinstance(value, Mapping):
-        return {name: _value(item) for name, item in value.items()}
+        return {name: value_from(item) for name, item in value.items()}
     return value
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `UnknownName` for a checker that is not in the catalogue."""
+    for name in names:
+        _ = shelf.CHECKERS[name]
 
 
 def check_history(
@@ -224,8 +232,6 @@ def keep(folder: TrialFolder, judgement: Judgement) -> None:
 
 def dump(document: Json, indent: int | None = None) -> str:
     """JSON text; numbers that JSON has no word for (infinity) become null."""
-    import json
-
     return json.dumps(_finite(document), ensure_ascii=False, indent=indent, allow_nan=False)
 
 

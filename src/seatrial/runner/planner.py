@@ -54,7 +54,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
-    planned = _faults(case, phases, names, seed, target, overrides.isolation)
+    planned = _faults(case, phases, names, seed, overrides.isolation)
     workload = workloads.make(case.workload, case.settings)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
@@ -195,20 +195,26 @@ def _faults(
     phases: PlannedPhases,
     names: Sequence[str],
     seed: int,
-    target: Target,
     isolation: str,
 ) -> tuple[PlannedFault, ...]:
-    for choice in case.schedule.choices:
-        kind = fault_shelf.kind(choice.kind)
-        for options in choice.options:
-            reason = kind.unavailable(isolation, names, options)
-            if reason:
-                raise UsageError(f"fault {choice.kind!r} cannot be done here: {reason}")
-    touches = {
-        choice.kind: fault_shelf.kind(choice.kind).touches for choice in case.schedule.choices
-    }
+    choices = tuple(_possible(choice, names, isolation) for choice in case.schedule.choices)
+    schedule = case.schedule.model_copy(update={"choices": choices})
+    touches = {choice.kind: fault_shelf.kind(choice.kind).touches for choice in choices}
     stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
-    return expand(case.schedule, stretch, names, seed, touches)
+    return expand(schedule, stretch, names, seed, touches)
+
+
+def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> FaultChoice:
+    """The choice without the option sets that this cluster is too small for.
+
+    Raises `UsageError` with the reason where none is left.
+    """
+    kind = fault_shelf.kind(choice.kind)
+    reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
+    kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
+    if not kept:
+        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}")
+    return choice.model_copy(update={"options": kept})
 
 
 def _checkers(

@@ -1,0 +1,2 @@
+"""temp"""
+def rate(g, r, seed=0): return g

@@ -1,0 +1,3 @@
+"""temp"""
+class SteadyStateResult: pass
+def evaluate(states, history): return ()
