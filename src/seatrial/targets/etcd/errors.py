@@ -12,13 +12,16 @@ A read has no effect: a read that fails, fails.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from seatrial.target import OpFailed, OpUnknown
 from seatrial.targets.etcd.channel import RpcError, StatusCode
 
-#: How much of an unclassified error's text is kept.
+#: How much of an error's text is kept.
 TEXT_CHARS_MAX = 160
+#: What makes equal errors differ: addresses, and numbers of four digits and more.
+_PARTICULAR = re.compile(r"ipv[46]:\S+: |\d{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Rule:
     """One kind of error: its gRPC code, what its text is or begins with, and what it means.
 
     `whole`: the text is exactly `text`; else it begins with it. `certain`: a write that ends so
-    had no effect. `label` is the error as the history keeps it.
+    had no effect. `why` and `source` are the proof.
     """
 
     code: StatusCode
@@ -42,11 +45,6 @@ class Rule:
             return False
         return text == self.text if self.whole else text.startswith(self.text)
 
-    @property
-    def label(self) -> str:
-        """A short name without addresses, so that equal errors are equal in a history."""
-        return f"{self.code.name}: {self.text}"
-
 
 def _certain(code: StatusCode, text: str, why: str, source: str, *, whole: bool = True) -> Rule:
     return Rule(code, text, whole, True, why, source)
@@ -61,6 +59,9 @@ _CHECK = "server/etcdserver/api/v3rpc/key.go, checkPutRequest and checkTxnReques
 _INTERCEPT = "server/etcdserver/api/v3rpc/interceptor.go, newUnaryInterceptor"
 _TIMEOUT = "server/etcdserver/server.go, parseProposeCtxErr"
 _TRANSPORT = "gRPC core, src/core/ext/transport/chttp2/transport/chttp2_transport.cc"
+
+#: What the text of an error ends with that no rule knows.
+UNCLASSIFIED = " (unclassified)"
 
 RULES: tuple[Rule, ...] = (
     # Refused by etcd before the write was proposed to raft.
@@ -102,6 +103,13 @@ RULES: tuple[Rule, ...] = (
         _CHECK,
     ),
     _certain(
+        StatusCode.RESOURCE_EXHAUSTED,
+        "grpc: received message larger than max",
+        "the server's gRPC refuses the message before a handler sees it",
+        "grpc-go, rpc_util.go, recvMsg; server.go, processUnaryRPC",
+        whole=False,
+    ),
+    _certain(
         StatusCode.UNAVAILABLE,
         "etcdserver: not capable",
         "the interceptor answers instead of the handler",
@@ -133,7 +141,7 @@ RULES: tuple[Rule, ...] = (
         StatusCode.RESOURCE_EXHAUSTED,
         "etcdserver: mvcc: database space exceeded",
         "said before the proposal (quotaKVServer) but also after the write was carried out: "
-        "quotaApplierV3 applies it and then reports that it was over the quota",
+        "quotaApplierV3 applies it and then reports that it was over the quota (seen by a test)",
         "server/etcdserver/apply.go, quotaApplierV3.Put and Txn",
     ),
     _unknown(
@@ -160,6 +168,15 @@ RULES: tuple[Rule, ...] = (
         "raft: stopped",
         "raft stopped while it was taking the proposal",
         "raft/node.go, stepWithWaitOption",
+    ),
+    *(
+        _unknown(
+            StatusCode.UNKNOWN,
+            text,
+            "the server's own deadline passed or the client went while the proposal was made",
+            "raft/node.go, stepWithWaitOption, by way of " + _PROPOSE,
+        )
+        for text in ("context deadline exceeded", "context canceled")
     ),
     _unknown(
         StatusCode.UNAVAILABLE,
@@ -197,26 +214,22 @@ RULES: tuple[Rule, ...] = (
             whole=False,
         )
         for text in (
+            "Stream removed",  # (Socket closed), (recvmsg:Connection reset by peer (104)), …
             "Socket closed",
-            "Connection reset",
-            "Connection refused",
+            "Connection reset by peer",
             "Connection timed out",
             "Broken pipe",
-            "recvmsg",
-            "sendmsg",
-            "End of TCP stream",
-            "GOAWAY",
-            "Endpoint closing",
+            "recvmsg:",
+            "sendmsg:",
+            "GOAWAY received",
             "Transport closed",
             "transport is closing",
-            "Stream removed",
+            "Endpoint closing",
             "Cancelling all calls",
             "ping timeout",
-            "keepalive",
+            "keepalive watchdog timeout",
             "No route to host",
             "Network is unreachable",
-            "the connection is draining",
-            "error reading from server",
         )
     ),
 )
@@ -234,7 +247,9 @@ def failure(error: RpcError, *, read: bool) -> OpFailed | OpUnknown:
     """The exception that says what `error` means for an op; `read`: the op only reads."""
     code, text = error.code(), error.details() or ""
     rule = classify(code, text)
-    label = rule.label if rule else f"{code.name}: {text[:TEXT_CHARS_MAX]} (unclassified)"
+    label = f"{code.name}: {_PARTICULAR.sub('', text)[:TEXT_CHARS_MAX]}"
+    if rule is None:
+        label += UNCLASSIFIED
     if read or (rule is not None and rule.certain):
         return OpFailed(label)
     return OpUnknown(label)
