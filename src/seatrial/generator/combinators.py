@@ -1,2 +1,0 @@
-"""temp"""
-def rate(g, r, seed=0): return g
