@@ -70,6 +70,8 @@ class TrialFolder:
         self.evidence = root / "evidence"
         self.metrics = root / "metrics"
         self.logs = root / "logs"
+        #: Where the nodes' data lies while the trial runs, and after it with `--keep`.
+        self.data = root / "data"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 

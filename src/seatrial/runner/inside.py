@@ -46,10 +46,10 @@ def emit(event: str, **fields: Json) -> None:
 class Session:
     """One trial in the making."""
 
-    def __init__(self, plan: Plan, folder: TrialFolder, scratch: Path) -> None:
+    def __init__(self, plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
         self.plan = plan
         self.folder = folder
-        self.scratch = scratch
+        self.keep = keep
         self.stop = asyncio.Event()
         self.stopped_in = ""
         self.started_ns = time.monotonic_ns()
@@ -83,7 +83,7 @@ class Session:
         lab = Lab(
             self.target,
             self.plan.target.nodes,
-            scratch=self.scratch,
+            scratch=self.folder.data,
             logs=self.folder.logs,
             isolation=self.plan.isolation,
         )
@@ -135,8 +135,9 @@ class Session:
             self.enter("heal")
             await nemesis
             await lab.heal_everything()
-            self.enter("steady-after", plan.phases.after_s)
-            await self._until(self.clock() + int(plan.phases.after_s * 1e9), load)
+            if not self.stop.is_set():
+                self.enter("steady-after", plan.phases.after_s)
+                await self._until(self.clock() + int(plan.phases.after_s * 1e9), load)
         finally:
             end_of_load.set()
             await load
@@ -273,8 +274,8 @@ async def _relay(source: asyncio.Event, destination: asyncio.Event) -> None:
     destination.set()
 
 
-async def _run(plan: Plan, folder: TrialFolder, scratch: Path) -> None:
-    session = Session(plan, folder, scratch)
+async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
+    session = Session(plan, folder, keep=keep)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, session)
@@ -294,11 +295,11 @@ def _stop(session: Session) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m seatrial.runner.inside FOLDER SCRATCH [--keep]`."""
-    folder, scratch = TrialFolder(Path(argv[0])), Path(argv[1])
+    """`python -m seatrial.runner.inside FOLDER [--keep]`."""
+    folder = TrialFolder(Path(argv[0]))
     plan = Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
     try:
-        asyncio.run(_run(plan, folder, scratch))
+        asyncio.run(_run(plan, folder, keep="--keep" in argv))
     except BaseExceptionGroup as group:
         known = group.subgroup(SeatrialError)
         if known is None:

@@ -174,11 +174,11 @@ def judge_trial(
     verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence()))
     states = tuple(map(_state_part, evaluate(plan.steady_states, history)))
-    parts = (*faults, *states, *notes)
-    verdict = join([*(v.verdict for v in verdicts.values()), *(part.verdict for part in parts)])
+    parts = (*faults, *states)
+    verdict = join([v.verdict for v in (*verdicts.values(), *parts, *notes)])
     return Judgement(
         verdict=verdict,
-        cause=_cause(verdict, verdicts, parts, faults=len(faults), states=len(states)),
+        cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),
         checkers=verdicts,
         faults=faults,
         steady_states=states,
@@ -332,16 +332,18 @@ def _cause(
     verdict: Validity,
     checkers: Mapping[str, Verdict],
     parts: Sequence[Part],
+    notes: Sequence[Part] = (),
     *,
     faults: int = 0,
     states: int = 0,
 ) -> str:
     """The first and gravest reason, in one sentence."""
-    if not checkers and not parts:
+    if not checkers and not parts and not notes:
         raise UsageError("no checker was named and none could be guessed\n\nhint: --checker NAME")
     if verdict is not Validity.VALID:
+        ended = [part.cause for part in notes if part.verdict is verdict]
         reasons = [f"{name}: {v.cause}" for name, v in checkers.items() if v.verdict is verdict]
-        reasons += [part.cause for part in parts if part.verdict is verdict]
+        reasons = ended + reasons + [part.cause for part in parts if part.verdict is verdict]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         return reasons[0] + more
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())

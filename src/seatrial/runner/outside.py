@@ -13,7 +13,6 @@ import datetime
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,21 +96,20 @@ def finish(folder: TrialFolder, display: Display) -> judge.Judgement:
 
 async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep: bool) -> Outcome:
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="seatrial-") as scratch:
-        argv = [sys.executable, "-m", "seatrial.runner.inside", str(folder.root), scratch]
-        reader, told = os.pipe()
-        relay = asyncio.create_task(_relay(reader, outcome, display))
-        try:
-            with (folder.logs / "tool.log").open("wb") as log:
-                code = await sandbox.run(
-                    [*argv, "--keep"] if keep else argv,
-                    isolation=plan.isolation,
-                    stdout=told,
-                    stderr=log,
-                )
-        finally:
-            os.close(told)
-            await relay
+    argv = [sys.executable, "-m", "seatrial.runner.inside", str(folder.root)]
+    reader, told = os.pipe()
+    relay = asyncio.create_task(_relay(reader, outcome, display))
+    try:
+        with (folder.logs / "tool.log").open("wb") as log:
+            code = await sandbox.run(
+                [*argv, "--keep"] if keep else argv,
+                isolation=plan.isolation,
+                stdout=told,
+                stderr=log,
+            )
+    finally:
+        os.close(told)
+        await relay
     if outcome.status == "failed" and not outcome.reason:
         if code in KILLED:
             outcome.status, outcome.reason = "interrupted", "killed before it could heal and end"
