@@ -17,9 +17,9 @@ class TinyTarget:
     """`seatrial.target.Target` without a database; `argv` replaces the node's command."""
 
     name = "tiny"
-    node_counts = (1, 3, 5)
-    port_names = ("client",)
-    roles = ("leader",)
+    node_counts: tuple[int, ...] = (1, 3, 5)
+    port_names: tuple[str, ...] = ("client",)
+    roles: tuple[str, ...] = ("leader",)
 
     def __init__(self, argv: tuple[str, ...] = ()) -> None:
         self.argv = argv
