@@ -33,7 +33,7 @@ from seatrial.history.columns import I64
 from seatrial.history.windows import FaultWindow, Phase, fault_windows, phases
 from seatrial.op import Type
 from seatrial.steady_state import WHEN, Metric, OpsProbe, SteadyState, Tolerance
-from seatrial.timeline import (
+from seatrial.calls import (
     F64,
     Calls,
     bin_length,
