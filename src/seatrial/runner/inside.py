@@ -21,7 +21,7 @@ from seatrial.engine.interpreter import Progress, interpret
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import SeatrialError
 from seatrial.generator import Generator
-from seatrial.generator.combinators import rate as paced
+from seatrial.generator import rate as paced
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
@@ -176,7 +176,7 @@ class Session:
             self.plan.seed, plan.concurrency, len(self.plan.target.nodes)
         )
         if plan.rate is not None:
-            generator = paced(generator, plan.rate, seed=self.plan.seed)
+            generator = paced(plan.rate, generator, self.plan.seed)
         self._next_process = await self._interpret(generator, end, first_process=0)
 
     async def _interpret(

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
 from seatrial.errors import BadData, NoInput, UsageError
@@ -69,10 +72,10 @@ class Judgement:
 
 def _part(part: Part) -> dict[str, Json]:
     return {
+        **part.document,
         "name": part.name,
         "verdict": part.verdict.value,
         "cause": part.cause,
-        **part.document,
     }
 
 
@@ -173,7 +176,8 @@ def judge_trial(
     options = only if only is not None else planned_options(plan)
     verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence()))
-    states = tuple(map(_state_part, evaluate(plan.steady_states, history)))
+    results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
+    states = tuple(map(_state_part, results))
     parts = (*faults, *states)
     verdict = join([v.verdict for v in (*verdicts.values(), *parts, *notes)])
     return Judgement(
@@ -300,7 +304,16 @@ def _proof_document(proof: object) -> dict[str, Json]:
 
 
 def _state_part(state: SteadyStateResult) -> Part:
-    return Part(state.name, state.verdict, state.cause, state.document())
+    """A steady state's part; one that only notes never turns the trial."""
+    document = state.to_json()
+    document["stretches"] = document.pop("readings")
+    document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
+    verdict = state.validity if state.judged else Validity.VALID
+    return Part(state.name, verdict, state.cause, document)
+
+
+def _rounded(values: NDArray[np.float64]) -> list[Json]:
+    return [round(value, 4) for value in values.tolist()]
 
 
 def _notes(folder: TrialFolder, truncated: bool) -> list[Part]:

@@ -90,7 +90,10 @@ def finish(folder: TrialFolder, display: Display) -> judge.Judgement:
     judgement = judge.judge_trial(folder, say=display.say)
     judge.keep(folder, judgement)
     display.phase("report")
-    report.write(folder)
+    try:
+        report.write(folder)
+    except Exception as error:  # the verdict stands, whatever becomes of its picture
+        display.say(f"the report could not be drawn: {type(error).__name__}: {error}")
     return judgement
 
 
