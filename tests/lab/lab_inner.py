@@ -82,6 +82,14 @@ async def hold(isolation: str, folder: Path) -> None:
     print(json.dumps({"received": received, "unplanned": unplanned}), flush=True)
 
 
+async def stray(isolation: str, folder: Path) -> None:
+    """As `hold`, with a process that left its parent, its session and its group."""
+    detach = "import os; os.fork() and os._exit(0); os.setsid(); os.execlp('sleep', 'sleep', '999')"
+    daemon = await asyncio.create_subprocess_exec(sys.executable, "-c", detach)
+    await daemon.wait()
+    await hold(isolation, folder)
+
+
 async def stubborn(isolation: str, folder: Path) -> None:
     """A program that ignores the request to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -383,6 +391,7 @@ SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
     each.__name__: each
     for each in (
         hold,
+        stray,
         stubborn,
         crash,
         network,

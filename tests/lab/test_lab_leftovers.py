@@ -78,11 +78,15 @@ def test_the_end_of_the_grace_kills_a_program_that_does_not_end(host: Host, isol
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_sigkill_of_the_tool_in_the_middle_leaves_nothing(host: Host, isolation: str) -> None:
-    with host.tool("hold", isolation) as process:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_that_left_their_parents_end_with_the_tool(
+    host: Host, isolation: str, number: int
+) -> None:
+    with host.tool("stray", isolation) as process:
         made = host.ready(process)
-        assert len(marked(host.mark)) >= 5
-        kill_hard(process)
+        assert len(marked(host.mark)) >= 6
+        process.send_signal(number)
+        process.wait(timeout=30)
     host.assert_clean(made)
 
 
