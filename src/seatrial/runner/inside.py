@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial import targets, workloads
-from seatrial.engine.interpreter import Progress, interpret
+from seatrial.engine.counters import OpCounters
+from seatrial.engine.interpreter import interpret
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import SeatrialError
 from seatrial.generator import Generator
@@ -54,7 +55,7 @@ class Session:
         self.stopped_in = ""
         self.started_ns = time.monotonic_ns()
         self.writer = HistoryWriter(folder.history)
-        self.progress = Progress()
+        self.counters = OpCounters()
         self.target: Target = targets.make(plan.target.name, plan.target.settings)
         self.workload: Workload = workloads.make(plan.workload.name, plan.workload.settings)
         self.phase = ""
@@ -189,7 +190,7 @@ class Session:
             record=self.writer.append,
             clock=self.clock,
             stop=stop,
-            progress=self.progress,
+            counters=self.counters,
             first_process=first_process,
         )
         return summary.next_process
@@ -246,22 +247,22 @@ class Session:
         beat = 0
         while True:
             await asyncio.sleep(FLUSH_S)
-            self.writer.flush()
+            self.writer.tick()
             beat += 1
             if beat % int(TICK_S / FLUSH_S) == 0:
                 emit("tick", **self._reading())
 
     def _reading(self) -> Mapping[str, Json]:
         left = None if self.phase_ends_ns is None else (self.phase_ends_ns - self.clock()) / 1e9
-        window = self.progress.window()
+        reading = self.counters.read(self.clock())
         alive = self.nemesis.alive if self.nemesis is not None else ()
         return {
             "phase": self.phase,
             "left_s": left,
-            "ops": self.progress.total,
-            "ops_s": window.ops_s,
-            "error_rate": window.error_rate,
-            "p99_ms": window.p99_ms,
+            "ops": reading.completed,
+            "ops_s": reading.ops_per_s,
+            "error_rate": reading.error_rate,
+            "p99_ms": reading.p99_ms,
             "faults": [
                 {"id": fault.id, "kind": fault.kind, "victims": list(victims)}
                 for fault, victims in alive

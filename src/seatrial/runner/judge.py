@@ -19,7 +19,7 @@ from seatrial.checker import Checker, CheckOptions
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
-from seatrial.history.load import read_arrow
+from seatrial.history.load import load_arrow
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -168,9 +168,9 @@ def judge_trial(
     """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
     began = time.monotonic()
     plan = read_plan(folder)
-    loaded = read_arrow(folder.history)
+    loaded = load_arrow(folder.history)
     history = loaded.history
-    notes = list(_notes(folder, loaded.truncated))
+    notes = _notes(folder, loaded.note)
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan)
@@ -316,7 +316,7 @@ def _rounded(values: NDArray[np.float64]) -> list[Json]:
     return [round(value, 4) for value in values.tolist()]
 
 
-def _notes(folder: TrialFolder, truncated: bool) -> list[Part]:
+def _notes(folder: TrialFolder, cut: str) -> list[Part]:
     """How the trial ended, where that keeps it from being green."""
     out: list[Part] = []
     try:
@@ -332,8 +332,8 @@ def _notes(folder: TrialFolder, truncated: bool) -> list[Part]:
         out.append(
             Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
         )
-    if truncated:
-        out.append(Part("history", Validity.UNKNOWN, "the history is cut short"))
+    if cut:
+        out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
     if record.leaks:
         out.append(
             Part("leaks", Validity.UNKNOWN, f"left behind after healing: {'; '.join(record.leaks)}")
