@@ -129,9 +129,7 @@ def test_a_plan_fits_a_terminal_of_100_columns(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "plan", "check", "report", "export", "list", "doctor"]
-)
+@pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "doctor"])
 def test_every_command_has_help_with_an_example_and_json(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
