@@ -15,6 +15,8 @@ from seatrial.generator.sources import nothing
 from seatrial.op import Op
 
 SECOND_NS: Final = 1_000_000_000
+#: How late a timer may wake the engine up without the schedule slipping: later ops make up for it.
+LATE_NS: Final = 20_000_000
 _NEVER: Final = -1
 
 
@@ -33,7 +35,8 @@ class _Stagger(NamedTuple):
                 return op, self
             return op, _Stagger(self.span_ns, self.next_ns, self.draws, gen)
         gap_ns = (self.draws * self.span_ns) >> 64
-        return op, _Stagger(self.span_ns, op.time_ns + gap_ns, step(self.draws), gen)
+        from_ns = _planned(self.next_ns, op.time_ns)
+        return op, _Stagger(self.span_ns, from_ns + gap_ns, step(self.draws), gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -58,7 +61,7 @@ class _Delay(NamedTuple):
         op, gen = self.gen.op(context)
         if op is None or op is PENDING:
             return op, self if gen is self.gen else _Delay(self.gap_ns, self.next_ns, gen)
-        return op, _Delay(self.gap_ns, op.time_ns + self.gap_ns, gen)
+        return op, _Delay(self.gap_ns, _planned(self.next_ns, op.time_ns) + self.gap_ns, gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -68,6 +71,15 @@ class _Delay(NamedTuple):
     def heeds(self) -> bool:
         """Whether what is inside heeds."""
         return heeds(self.gen)
+
+
+def _planned(next_ns: int, op_ns: int) -> int:
+    """The moment from which the next gap counts: when this op was due, unless it is far too late.
+
+    Timers are late by up to a millisecond or two; a rate of thousands a second would sink by half
+    if each gap counted from there.
+    """
+    return next_ns if next_ns != _NEVER and op_ns - next_ns <= LATE_NS else op_ns
 
 
 class _TimeLimit(NamedTuple):
@@ -129,7 +141,8 @@ class Sleep(NamedTuple):
 def stagger(mean_s: float, gen: Generator, seed: int = 0) -> Generator:
     """Gaps drawn uniformly from 0 to 2 · `mean_s` seconds, over all threads together.
 
-    A target that cannot keep up is not made to catch up: the next gap counts from the op before.
+    Gaps count from when an op was due. An op that is more than 20 ms late (no thread was free) is
+    not made up for: the next gap counts from the op itself.
     """
     return _Stagger(2 * _span_ns("stagger", mean_s), _NEVER, derive(seed, "stagger"), gen)
 
@@ -142,7 +155,7 @@ def rate(ops_per_s: float, gen: Generator, seed: int = 0) -> Generator:
 
 
 def delay(gap_s: float, gen: Generator) -> Generator:
-    """Exactly `gap_s` seconds from one op to the next, or more where no thread is free."""
+    """Exactly `gap_s` seconds from one op to the next; late ones as in `stagger`."""
     return _Delay(_span_ns("delay", gap_s), _NEVER, gen)
 
 
