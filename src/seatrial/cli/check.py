@@ -15,10 +15,10 @@ from seatrial.cli import words
 from seatrial.cli.types import Duration, Size, names
 from seatrial.errors import NoInput, UsageError
 from seatrial.history import History
-from seatrial.runner.guess import guess_checkers
 from seatrial.history.load import export_edn, export_jsonl, lift_keys, load
 from seatrial.op import Value
 from seatrial.runner import judge
+from seatrial.runner.guess import guess_checkers
 from seatrial.trial import TrialFolder
 from seatrial.verdict import join
 
