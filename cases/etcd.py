@@ -70,8 +70,8 @@ REGISTER = Case(
     intent=Intent(
         claim=(
             "While members of an etcd cluster are killed, frozen and cut off from each other, "
-            "every read, write and compare-and-set of a key still takes effect at one moment between its "
-            "call and its answer."
+            "every read, write and compare-and-set of a key still takes effect at one moment "
+            "between its call and its answer."
         ),
         refuted_by=(
             "A read that returns a value overwritten before the read began, a compare-and-set that "
@@ -115,6 +115,7 @@ SET = Case(
     workload="set",
     schedule=ROUGH_SEA,
     steady_states=STEADY,
+    limits=Limits(min_ok=5),
     concurrency=10,
     rate=200.0,
 )
