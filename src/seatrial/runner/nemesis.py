@@ -22,6 +22,8 @@ ACT_TIMEOUT_S = 20.0
 PROOF_TIMEOUT_S = 30.0
 ROLE_TIMEOUT_S = 5.0
 ROLE_POLL_S = 0.1
+#: A measurement of recovery that another fault came across is taken again, so many times.
+RECOVERY_TRIES = 10
 
 Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 
@@ -45,6 +47,7 @@ class Nemesis:
         self._folder = evidence
         self._alive: dict[str, tuple[PlannedFault, tuple[str, ...]]] = {}
         self._changed = asyncio.Event()
+        self._begun = 0
 
     @property
     def alive(self) -> tuple[tuple[PlannedFault, tuple[str, ...]], ...]:
@@ -74,6 +77,7 @@ class Nemesis:
             return
         evidence = Evidence(fault=fault, victims=victims)
         self._alive[fault.id] = (fault, victims)
+        self._begun += 1
         try:
             evidence = await self._inject(kind, evidence)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
@@ -116,14 +120,16 @@ class Nemesis:
         )
 
     async def _prove_recovery(self, kind: FaultKind, evidence: Evidence) -> None:
-        """Measure that it no longer acts; once more when no other fault is in the way."""
+        """Measure that it no longer acts; again when no other fault is in the way."""
         fault, victims = evidence.fault, evidence.victims
-        proof = await _proof(kind.prove_healed(self._world, fault, victims))
-        if not proof.seen and self._alive:
+        for _ in range(RECOVERY_TRIES):
+            begun = self._begun
+            proof = await _proof(kind.prove_healed(self._world, fault, victims))
+            if proof.seen or (begun == self._begun and not self._alive):
+                break
             while self._alive:
                 self._changed.clear()
                 await self._changed.wait()
-            proof = await _proof(kind.prove_healed(self._world, fault, victims))
         self._keep(evidence.model_copy(update={"recovery": proof}))
 
     async def _resolve(
