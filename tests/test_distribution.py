@@ -32,9 +32,7 @@ def test_the_wheel_built_from_the_sdist_holds_every_module(tmp_path: Path) -> No
 
     (wheel,) = tmp_path.glob("*.whl")
     shipped = {
-        name
-        for name in zipfile.ZipFile(wheel).namelist()
-        if Path(name).suffix in {".py", *DATA}
+        name for name in zipfile.ZipFile(wheel).namelist() if Path(name).suffix in {".py", *DATA}
     }
     core = wanted(ROOT / "src")
     shelves = {path for shelf in SHELVES for path in wanted(ROOT / shelf)}

@@ -16,7 +16,9 @@ TOUCHES = {"kill": "process", "pause": "process", "partition": "network"}
 NODES = ("n1", "n2", "n3")
 
 
-def rough(victims: tuple[str, ...] = ("one", "leader", "minority"), overlap: float = 0.5) -> Schedule:
+def rough(
+    victims: tuple[str, ...] = ("one", "leader", "minority"), overlap: float = 0.5
+) -> Schedule:
     """A schedule with all three kinds on some victims."""
     return Schedule(
         choices=tuple(FaultChoice(kind=kind, victims=victims) for kind in TOUCHES), overlap=overlap
