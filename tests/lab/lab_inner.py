@@ -19,6 +19,7 @@ from pathlib import Path
 
 from lab_tiny import TinyTarget, ask
 
+from seatrial.engine.lab import sandbox
 from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import RESTART_DELAY_S, read_stat
 from seatrial.engine.lab.world import Lab
@@ -259,6 +260,26 @@ async def bad_start(isolation: str, folder: Path) -> None:
         pass
 
 
+async def forbidden(isolation: str, folder: Path) -> None:
+    """Root does without user namespaces; where no namespace is allowed the hint says what to do.
+
+    The settings belong to the sandbox's own user namespace: the host's do not change.
+    """
+    settings = Path("/proc/sys/user")
+    (settings / "max_user_namespaces").write_text("0")
+    inner = await sandbox.start(["/bin/sh", "-c", "test $$ = 2"], isolation=isolation)
+    assert await inner.wait() == 0, "a PID namespace without a user namespace"
+    (settings / "max_pid_namespaces").write_text("0")
+    try:
+        await sandbox.start(["/bin/true"], isolation=isolation)
+        raise AssertionError("it started")
+    except Unavailable as error:
+        assert "does not allow the lab's namespaces: unshare: No space left" in str(error), error
+        assert "--isolation none" in str(error)
+    inner = await sandbox.start(["/bin/true"], isolation="none")
+    assert await inner.wait() == 0
+
+
 async def trial(kind: FaultKind, lab: Lab, fault: PlannedFault, victims: list[str]) -> list[Proof]:
     """Inject, prove, heal twice, prove."""
     await kind.inject(lab.world, fault, victims)
@@ -400,6 +421,7 @@ SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
         process_faults,
         partitions,
         etcd,
+        forbidden,
     )
 }
 

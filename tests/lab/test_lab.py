@@ -28,8 +28,8 @@ def test_scenario(tmp_path: Path, scenario: str, isolation: str) -> None:
     Host(tmp_path).run(scenario, isolation)
 
 
-@pytest.mark.parametrize("scenario", ["network", "partitions"])
-def test_scenario_of_a_real_network(tmp_path: Path, scenario: str) -> None:
+@pytest.mark.parametrize("scenario", ["network", "partitions", "forbidden"])
+def test_scenario_of_namespaces(tmp_path: Path, scenario: str) -> None:
     """Each scenario says in its docstring what must hold."""
     Host(tmp_path).run(scenario, "namespace")
 
