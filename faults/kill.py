@@ -28,6 +28,7 @@ class Kill:
     """`seatrial.fault.FaultKind`."""
 
     name: str = "kill"
+    touches: str = "process"
     #: Node held down → the start time of the process that was killed (None: it was down).
     _down: Leases[str, int | None] = field(default_factory=Leases)
 

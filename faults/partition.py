@@ -120,6 +120,7 @@ class Partition:
     """`seatrial.fault.FaultKind`."""
 
     name: str = "partition"
+    touches: str = "network"
     _cut: Leases[Link, None] = field(default_factory=Leases)
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:

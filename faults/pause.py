@@ -31,6 +31,7 @@ class Pause:
     """`seatrial.fault.FaultKind`."""
 
     name: str = "pause"
+    touches: str = "process"
     #: Node stopped → the number of the process that was stopped.
     _stopped: Leases[str, int | None] = field(default_factory=Leases)
 

@@ -119,6 +119,11 @@ class FaultKind(Protocol):
         """The name on the command line: `kill`, `pause`, `partition`."""
         ...
 
+    @property
+    def touches(self) -> str:
+        """What it acts on: `process` or `network`; two of a touch never share a victim."""
+        ...
+
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Why it cannot be done there (with the mend), or "" if it can."""
         ...
