@@ -64,6 +64,7 @@ class InterpretSummary:
     exhausted: bool
     start_ns: int
     end_ns: int
+    next_process: int
     defects: dict[str, int]
 
 
@@ -77,15 +78,18 @@ async def interpret(
     stop: asyncio.Event | None = None,
     counters: OpCounters | None = None,
     outstanding_wait_s: float = OUTSTANDING_WAIT_S,
+    first_process: int = 0,
 ) -> InterpretSummary:
     """Carry out `generator` with `concurrency` threads until it is exhausted or `stop` is set.
 
     `clock` gives nanoseconds since the start of the trial and never goes back. Each invocation
     recorded gets exactly one completion; at the end, outstanding ops are awaited for
-    `outstanding_wait_s` and then recorded as `info` with the error "stopped". Raises what
+    `outstanding_wait_s` and then recorded as `info` with the error "stopped". A later load of the
+    same trial begins at the `next_process` of the one before (a multiple of `concurrency`), so that
+    a process that ended in `info` never returns. Raises what
     `record` or the generator raises (a full disk, a defective generator), all calls cancelled.
     """
-    load = _Load(generator, concurrency, invoke, record, clock, counters)
+    load = _Load(generator, concurrency, invoke, record, clock, counters, first_process)
     stopping = None if stop is None else asyncio.ensure_future(stop.wait())
     try:
         load.begin()
@@ -115,13 +119,16 @@ class _Load:
         record: Record,
         clock: Callable[[], int],
         counters: OpCounters | None,
+        first_process: int,
     ) -> None:
         self._gen, self._heeds = generator, heeds(generator)
         self._concurrency = concurrency
         self._invoke, self._record, self._clock = invoke, record, clock
         self._counters = counters
         self._free: tuple[int, ...] = tuple(range(concurrency))  # longest free first
-        self._processes = {thread: thread for thread in range(concurrency)}  # replaced, not changed
+        self._processes = {
+            thread: first_process + thread for thread in range(concurrency)
+        }  # replaced, not changed
         self._outstanding: dict[int, Op] = {}
         self._parked: dict[int, asyncio.Future[Op | None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -186,6 +193,8 @@ class _Load:
             exhausted=self._exhausted,
             start_ns=self._start_ns,
             end_ns=self._clock(),
+            next_process=(max(self._processes.values()) // self._concurrency + 1)
+            * self._concurrency,
             defects=dict(self._defects),
         )
 
