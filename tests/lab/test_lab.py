@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from seatrial.engine.lab import sandbox
+from seatrial.engine.lab.world import Lab
 from seatrial.errors import Unavailable, UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lab_host import Host
+from lab_tiny import TinyTarget
 
 pytestmark = pytest.mark.lab
 
@@ -71,6 +73,29 @@ def test_a_program_that_is_not_there_is_said_to_be_missing() -> None:
     for isolation in sandbox.ISOLATIONS:
         with pytest.raises(Unavailable, match="cannot execute /nowhere/tool: No such file"):
             asyncio.run(sandbox.start(["/nowhere/tool"], isolation=isolation))
+
+
+def test_a_lab_outside_a_sandbox_touches_nothing(tmp_path: Path) -> None:
+    lab = Lab(
+        TinyTarget(),
+        ["n1"],
+        scratch=tmp_path / "data",
+        logs=tmp_path / "logs",
+        isolation="namespace",
+    )
+
+    async def start() -> None:
+        async with lab:
+            raise AssertionError("it started")
+
+    with pytest.raises(UsageError, match="outside a sandbox"):
+        asyncio.run(start())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_of_a_size_that_the_target_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be made of 2 nodes, but of 1, 3, 5"):
+        Lab(TinyTarget(), ["n1", "n2"], scratch=tmp_path, logs=tmp_path, isolation="none")
 
 
 def test_an_unknown_isolation_is_refused() -> None:
