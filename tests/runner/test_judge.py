@@ -180,10 +180,10 @@ def ops() -> list[Op]:
             out.append(Op(Type.INFO, NEMESIS, "phase", phases[i], time_ns=at))
         f = ("write", "read", "cas")[i % 3]
         last = i - 1 if i % 3 == 1 else i - 2
-        value: Value = {"write": i, "read": None, "cas": (last, i)}[f]
-        done: Value = {"write": i, "read": last, "cas": (last, i)}[f]
-        out.append(Op(Type.INVOKE, 0, f, value, key=0, time_ns=at))
-        out.append(Op(Type.OK, 0, f, done, key=0, time_ns=at + 1_000_000))
+        values: dict[str, Value] = {"write": i, "read": None, "cas": (last, i)}
+        done: dict[str, Value] = {"write": i, "read": last, "cas": (last, i)}
+        out.append(Op(Type.INVOKE, 0, f, values[f], key=0, time_ns=at))
+        out.append(Op(Type.OK, 0, f, done[f], key=0, time_ns=at + 1_000_000))
     return out
 
 
