@@ -85,7 +85,8 @@ def whole(gen: Generator, client: Client, builder: HistoryBuilder | None) -> flo
 
     begun_cpu = time.process_time()
     asyncio.run(main())
-    return time.process_time() - begun_cpu
+    spent: float = time.process_time() - begun_cpu
+    return spent
 
 
 def bare(client: Client, count: int) -> float:
@@ -101,7 +102,8 @@ def bare(client: Client, count: int) -> float:
 
     begun_cpu = time.process_time()
     asyncio.run(main())
-    return time.process_time() - begun_cpu
+    spent: float = time.process_time() - begun_cpu
+    return spent
 
 
 def timed(run: Callable[[], float]) -> float:
@@ -120,7 +122,8 @@ def main() -> None:
     count = args.ops
 
     def cost(run: Callable[[], float]) -> float:
-        return min(run() for _ in range(args.rounds)) / count * 1e6
+        best: float = min(run() for _ in range(args.rounds))
+        return best / count * 1e6
 
     client = cost(lambda: bare(instant, count))
     flat = cost(lambda: whole(limit(count, constant("read")), instant, None))

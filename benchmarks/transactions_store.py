@@ -159,7 +159,7 @@ def _simulate(
 
 @njit(cache=True)
 def _lists(
-    key: NDArray[np.int32], length: NDArray[np.int32], values: NDArray[np.int32]
+    key: NDArray[np.int32], length: NDArray[np.int32], values: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     start = np.zeros(len(key) + 1, np.int64)
     for j in range(len(key)):
@@ -177,17 +177,18 @@ def store(n: int, mode: str, seed: int, *, registers: bool = False) -> History:
     types, process, start, key, write, element, length, values = _simulate(
         n, MODES.index(mode), seed, keys_max
     )
-    rows = len(types)
+    wide, held = element.astype(np.int64), values.astype(np.int64)
+    rows = len(types)  # two a transaction
     reads = length >= 0
     if registers:
         at = key.astype(np.int64) * ROOM + np.maximum(length - 1, 0)
-        arg = np.where(write == 1, element, np.where(length > 0, values[at], NIL))
+        arg = np.where(write == 1, wide, np.where(length > 0, held[at], NIL))
         kind = np.where((write == 1) | (length > 0), Kind.ATOM, Kind.NIL)
         element_start, elements = np.zeros(len(key) + 1, np.int64), np.zeros(0, np.int64)
     else:
-        arg = np.where(write == 1, element, NIL)
+        arg = np.where(write == 1, wide, NIL)
         kind = np.where(write == 1, Kind.ATOM, np.where(reads, Kind.LIST, Kind.NIL))
-        element_start, elements = _lists(key, length, values)
+        element_start, elements = _lists(key, length, held)
     micro = MicroOps(
         start,
         np.where(write == 1, 1, 2).astype(np.int32),

@@ -142,8 +142,8 @@ REPLICAS_KILL = Case(
     title="Replicas agree after many kills under load",
     intent=Intent(
         claim=(
-            "Members that are killed at any moment under write load, all at once, come back with all "
-            "that the others have: after the last restart they agree in revision and data hash."
+            "Members that are killed at any moment under write load, all at once, come back with "
+            "the same data: after the last restart they agree in revision and data hash."
         ),
         refuted_by="Two members whose revision or data hash differ at the same raft index.",
     ),

@@ -86,6 +86,31 @@ CHECKERS = Catalogue(
             "logs: sends and polls lose, repeat, skip and reorder nothing",
             "seatrial.checkers.kafka:make",
         ),
+        "monotonic": Entry(
+            "a value that only grows is never seen to go back", "seatrial.checkers.monotonic:make"
+        ),
+        "sessions": Entry(
+            "read your writes, monotonic reads and writes, writes follow reads",
+            "seatrial.checkers.sessions:make",
+        ),
+        "watch": Entry(
+            "watches are ordered, unique, atomic, reliable, resumable and bookmarkable",
+            "seatrial.checkers.watch:make",
+        ),
+        "lock": Entry(
+            "never two holders of one lock at once, leases included",
+            "seatrial.checkers.lock:make",
+        ),
+        "ttl": Entry(
+            "a value is there for its time to live, and then gone", "seatrial.checkers.ttl:make"
+        ),
+        "availability": Entry(
+            "enough ops succeed, and none of the times without any is too long",
+            "seatrial.checkers.availability:make",
+        ),
+        "log-pattern": Entry(
+            "no panic and no failed assertion in the logs", "seatrial.checkers.log_pattern:make"
+        ),
     },
 )
 

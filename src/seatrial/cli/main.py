@@ -18,8 +18,8 @@ COMMANDS = {
     "run": ("seatrial.cli.run:run", "Carry out a trial and judge it."),
     "plan": ("seatrial.cli.run:plan", "Print what would happen, touching nothing."),
     "check": ("seatrial.cli.check:check", "Judge stored trials or history files."),
-    "report": ("seatrial.cli.check:report", "Draw a trial's report again."),
-    "export": ("seatrial.cli.check:export", "Write a history for other tools."),
+    "report": ("seatrial.cli.report:report", "Draw a trial's report again."),
+    "export": ("seatrial.cli.export:export", "Write a history for other tools."),
     "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }

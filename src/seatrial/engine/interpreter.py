@@ -274,7 +274,8 @@ class _Load:
                 found = self._outstanding[thread]
             else:
                 self._parked[thread].set_result(self._outstanding[thread])
-            now = self._clock()
+            if self._free:
+                now = self._clock()
         if not self._free and self._timer is None and not self._closed:
             self._wake_at(now + BUSY_POLL_NS)
         return found

@@ -15,7 +15,8 @@ from seatrial.generator.sources import nothing
 from seatrial.op import Op
 
 SECOND_NS: Final = 1_000_000_000
-#: How late a timer may wake the engine up without the schedule slipping: later ops make up for it.
+#: How late an op may be and the next gap still count from when it was due. Timers are late by a
+#: millisecond or two; a rate of thousands a second would sink by half if gaps counted from there.
 LATE_NS: Final = 20_000_000
 _NEVER: Final = -1
 
@@ -27,16 +28,16 @@ class _Stagger(NamedTuple):
     gen: Generator
 
     def op(self, context: Context) -> Answer:
-        if self.next_ns > context.time_ns:
-            context = Context(self.next_ns, context.free, context.processes)
-        op, gen = self.gen.op(context)
+        span_ns, next_ns, draws, before = self
+        if next_ns > context.time_ns:
+            context = Context(next_ns, context.free, context.processes)
+        op, gen = before.op(context)
         if op is None or op is PENDING:
-            if gen is self.gen:
-                return op, self
-            return op, _Stagger(self.span_ns, self.next_ns, self.draws, gen)
-        gap_ns = (self.draws * self.span_ns) >> 64
-        from_ns = _planned(self.next_ns, op.time_ns)
-        return op, _Stagger(self.span_ns, from_ns + gap_ns, step(self.draws), gen)
+            return op, self if gen is before else _Stagger(span_ns, next_ns, draws, gen)
+        from_ns = op.time_ns
+        if next_ns != _NEVER and from_ns - next_ns <= LATE_NS:
+            from_ns = next_ns
+        return op, _Stagger(span_ns, from_ns + ((draws * span_ns) >> 64), step(draws), gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -56,12 +57,16 @@ class _Delay(NamedTuple):
     gen: Generator
 
     def op(self, context: Context) -> Answer:
-        if self.next_ns > context.time_ns:
-            context = Context(self.next_ns, context.free, context.processes)
-        op, gen = self.gen.op(context)
+        gap_ns, next_ns, before = self
+        if next_ns > context.time_ns:
+            context = Context(next_ns, context.free, context.processes)
+        op, gen = before.op(context)
         if op is None or op is PENDING:
-            return op, self if gen is self.gen else _Delay(self.gap_ns, self.next_ns, gen)
-        return op, _Delay(self.gap_ns, _planned(self.next_ns, op.time_ns) + self.gap_ns, gen)
+            return op, self if gen is before else _Delay(gap_ns, next_ns, gen)
+        from_ns = op.time_ns
+        if next_ns != _NEVER and from_ns - next_ns <= LATE_NS:
+            from_ns = next_ns
+        return op, _Delay(gap_ns, from_ns + gap_ns, gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -71,15 +76,6 @@ class _Delay(NamedTuple):
     def heeds(self) -> bool:
         """Whether what is inside heeds."""
         return heeds(self.gen)
-
-
-def _planned(next_ns: int, op_ns: int) -> int:
-    """The moment from which the next gap counts: when this op was due, unless it is far too late.
-
-    Timers are late by up to a millisecond or two; a rate of thousands a second would sink by half
-    if each gap counted from there.
-    """
-    return next_ns if next_ns != _NEVER and op_ns - next_ns <= LATE_NS else op_ns
 
 
 class _TimeLimit(NamedTuple):

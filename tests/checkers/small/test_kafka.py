@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from seatrial.checker import CheckOptions
 from seatrial.verdict import Json, Validity
 from tests.checkers.small.tiny import anomalies, judge
 
@@ -189,7 +190,9 @@ def test_rebalanced_consumers_may_skip() -> None:
     """With `sub_via: subscribe`, skips between polls are tolerated and still counted."""
     ops, _, _ = CASES["poll skip"]
     extra: dict[str, Json] = {"sub_via": "subscribe"}
-    verdict = judge("kafka", "; ".join((*ops, op(5, "poll", p((1, "a"))))), **extra)
+    verdict = judge(
+        "kafka", "; ".join((*ops, op(5, "poll", p((1, "a"))))), CheckOptions(extra=extra)
+    )
     assert verdict.verdict is Validity.VALID
     assert "poll-skip" in verdict.cause
 
