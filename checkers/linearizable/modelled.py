@@ -13,8 +13,13 @@ from seatrial.checkers.linearizable.calls import PENDING, UNSEEN, Calls, Form
 from seatrial.checkers.linearizable.family import Family, pure_mask
 from seatrial.checkers.linearizable.scalars import nil_reads_any, whole_number
 from seatrial.checkers.linearizable.search import Machine
+from seatrial.errors import SeatrialError
 from seatrial.history import NIL
 from seatrial.history.columns import I64
+
+
+class ModelError(SeatrialError):
+    """A model's step raised instead of answering."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +73,12 @@ class ModelSteps:
         """Ask the model."""
         assert self._known is not None
         f, value = self._known[call_class]
-        return self.model.step(state, f, value)
+        try:
+            return self.model.step(state, f, value)
+        except Exception as error:
+            raise ModelError(
+                f"the model failed at {f} of {value!r} in state {state!r}: {error!r}"
+            ) from error
 
 
 def modelled(

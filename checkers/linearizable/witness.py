@@ -26,7 +26,7 @@ from seatrial.history.columns import I64, Bool
 
 #: What explaining one key may cost.
 TRIALS_MAX = 600
-SECONDS_MAX = 5.0
+SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
