@@ -30,6 +30,10 @@ CHECKERS = Catalogue(
             "isolation of transactions that write and read registers",
             "seatrial.checkers.rw_register:make",
         ),
+        "weak-isolation": Entry(
+            "read committed, read atomic and causal consistency of registers, by session",
+            "seatrial.checkers.weak_isolation:make",
+        ),
         "set": Entry(
             "a grow-only set: nothing lost, nothing unexpected", "seatrial.checkers.sets:make_set"
         ),
