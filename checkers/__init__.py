@@ -30,6 +30,18 @@ CHECKERS = Catalogue(
             "isolation of transactions that write and read registers",
             "seatrial.checkers.rw_register:make",
         ),
+        "weak-isolation": Entry(
+            "read committed, read atomic and causal consistency of registers, by session",
+            "seatrial.checkers.weak_isolation:make",
+        ),
+        "serializable": Entry(
+            "serializability of registers: looks for an order of writes (SAT, bounded)",
+            "seatrial.checkers.key_value:make_serializable",
+        ),
+        "snapshot-isolation": Entry(
+            "snapshot isolation of registers: looks for an order of writes (SAT, bounded)",
+            "seatrial.checkers.key_value:make_snapshot",
+        ),
         "set": Entry(
             "a grow-only set: nothing lost, nothing unexpected", "seatrial.checkers.sets:make_set"
         ),
