@@ -13,7 +13,7 @@ import numpy as np
 
 from seatrial.checker import Budget
 from seatrial.checkers.linearizable.calls import PENDING, Calls, Malformed, read_calls
-from seatrial.checkers.linearizable.families import Family
+from seatrial.checkers.linearizable.family import Family
 from seatrial.checkers.linearizable.judge import Findings, judge
 from seatrial.checkers.linearizable.story import tell
 from seatrial.checkers.linearizable.witness import Witness, explain

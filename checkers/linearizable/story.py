@@ -8,7 +8,7 @@ import numpy as np
 
 from seatrial.checkers.linearizable import frontier
 from seatrial.checkers.linearizable.calls import PENDING, UNSEEN, Calls
-from seatrial.checkers.linearizable.families import Family
+from seatrial.checkers.linearizable.family import Family
 from seatrial.checkers.linearizable.picture import draw
 from seatrial.checkers.linearizable.witness import Witness
 from seatrial.history import NIL

@@ -6,28 +6,29 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab_host import Host, kill_hard, marked, spaces
+from tests.lab.host import Host, kill_hard, marked, ordinary_host, spaces
 
 pytestmark = pytest.mark.lab
 
 ISOLATIONS = ("namespace", "none")
-KILLS = 6
+KILLS = 5
 
 
 @pytest.fixture(params=["root", "ordinary"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     if request.param == "root" and os.getuid() != 0:
         pytest.skip("the tests do not run as root")
-    yield Host(tmp_path / "trial", ordinary=request.param == "ordinary")
+    if request.param == "root":
+        yield Host(tmp_path / "trial")
+    else:
+        with ordinary_host() as host:
+            yield host
 
 
 @pytest.fixture

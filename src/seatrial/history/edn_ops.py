@@ -141,7 +141,7 @@ def _one_field(buf, at, field, row, spans, out):  # type: ignore[no-untyped-def]
         end, plain = form_end(buf, at)
         if not plain or end > len(buf):
             return -1
-        out.error[row] = intern(buf, at, end - at, RAW, AS_NAME, spans, out)
+        out.error[row] = intern(buf, at, end - at, RAW, AS_NAME, spans, out.filled)
         return end
     return _scalar_field(buf, at, field, row, spans, out)
 

@@ -169,7 +169,7 @@ def _hash(buf, start, length, form):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def intern(buf, start, length, form, use, spans, out):  # type: ignore[no-untyped-def]
+def intern(buf, start, length, form, use, spans, filled):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(spans.slots) - 1)
     place = _hash(buf, start, length, form) & mask
     while True:  # bounded: at most half of the slots are taken
@@ -185,16 +185,16 @@ def intern(buf, start, length, form, use, spans, out):  # type: ignore[no-untype
                 spans.use[known] |= use
                 return known
         place = (place + np.uint64(1)) & mask
-    new = out.filled[SPANS]
+    new = filled[SPANS]
     if new >= len(spans.start):
-        out.filled[STOP] = GROW
+        filled[STOP] = GROW
         return 0
     spans.slots[place] = new
     spans.start[new] = start
     spans.length[new] = length
     spans.form[new] = form
     spans.use[new] = use
-    out.filled[SPANS] = new + 1
+    filled[SPANS] = new + 1
     return new
 
 
@@ -233,12 +233,16 @@ def atom(buf, at, use, spans, out):  # type: ignore[no-untyped-def]
                 form = RAW
                 break
         start, length = (at + 1, end - at - 2) if form == TEXT else (at, end - at)
-        return ATOM_BASE + intern(buf, start, length, form, use, spans, out), _TEXT, end
+        return ATOM_BASE + intern(buf, start, length, form, use, spans, out.filled), _TEXT, end
     if _CLASS[c] != 0:
         return 0, _OTHER, -1
     end = token_end(buf, at)
     if c == 58:
-        return ATOM_BASE + intern(buf, at + 1, end - at - 1, TEXT, use, spans, out), _TEXT, end
+        return (
+            ATOM_BASE + intern(buf, at + 1, end - at - 1, TEXT, use, spans, out.filled),
+            _TEXT,
+            end,
+        )
     first = at + 1 if (c == 45 or c == 43) else at
     if first < end and 48 <= buf[first] <= 57:
         number = np.int64(0)
@@ -248,12 +252,34 @@ def atom(buf, at, use, spans, out):  # type: ignore[no-untyped-def]
             i += 1
         if i == end:
             return (-number if c == 45 else number), _INTEGER, end
-        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out), _OTHER, end
+        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out.filled), _OTHER, end
     if end - at == 3 and c == 110 and buf[at + 1] == 105 and buf[at + 2] == 108:
         return NIL, _INTEGER, end
     if same(buf, at, end, _TRUE) or same(buf, at, end, _FALSE):
-        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out), _OTHER, end
-    return ATOM_BASE + intern(buf, at, end - at, TEXT, use, spans, out), _TEXT, end
+        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out.filled), _OTHER, end
+    return ATOM_BASE + intern(buf, at, end - at, TEXT, use, spans, out.filled), _TEXT, end
+
+
+@njit(cache=True, nogil=True)
+def _digits(buf, at):  # type: ignore[no-untyped-def]
+    """The plain integer at `at` and where it ends, −1 if it is anything else.
+
+    Nearly every scalar is one, and handing `spans` and `out` to `atom` costs more than reading it.
+    """
+    size = len(buf)
+    negative = buf[at] == 45
+    if negative:
+        at += 1
+    number = np.int64(0)
+    first = at
+    while at < size and 48 <= buf[at] <= 57:
+        number = number * 10 + (np.int64(buf[at]) - 48)
+        at += 1
+    if at == first or at - first > _INT_DIGITS:
+        return number, -1
+    if at < size and _CLASS[buf[at]] != 1 and _CLASS[buf[at]] != 2:
+        return number, -1
+    return (-number if negative else number), at
 
 
 @njit(cache=True, nogil=True)
@@ -283,18 +309,26 @@ def _push(items, count, slot, code):  # type: ignore[no-untyped-def]
 def _atoms(buf, at, close, items, slot, spans, out):  # type: ignore[no-untyped-def]
     """Scalars up to the closing bracket, onto `items`; behind it, or −1."""
     size = len(buf)
+    place = out.filled[slot]
     while True:  # bounded: each turn consumes a scalar
         at = skip(buf, at)
         if at >= size:
             return -1
         if buf[at] == close:
+            out.filled[slot] = place
             return at + 1
-        code, _, at = atom(buf, at, AS_VALUE, spans, out)
-        if at < 0:
-            return -1
-        _push(items, out.filled, slot, code)
+        code, end = _digits(buf, at)
+        if end < 0:
+            code, _, end = atom(buf, at, AS_VALUE, spans, out)
+            if end < 0:
+                return -1
+        at = end
+        if place >= len(items):
+            out.filled[STOP] = FULL
         if out.filled[STOP] != DONE:
             return -1
+        items[place] = code
+        place += 1
 
 
 @njit(cache=True, nogil=True)
@@ -314,9 +348,12 @@ def _micro(buf, at, spans, out):  # type: ignore[no-untyped-def]
     at = skip(buf, at)
     if at >= size:
         return -1
-    key, _, at = atom(buf, at, AS_VALUE, spans, out)
-    if at < 0:
-        return -1
+    key, end = _digits(buf, at)
+    if end < 0:
+        key, _, end = atom(buf, at, AS_VALUE, spans, out)
+        if end < 0:
+            return -1
+    at = end
     at = skip(buf, at)
     if at >= size:
         return -1
@@ -325,7 +362,10 @@ def _micro(buf, at, spans, out):  # type: ignore[no-untyped-def]
     if inner >= 0:
         at = _atoms(buf, inner, inner_close, out.micro_elements, MICRO_ELEMENTS, spans, out)
     else:
-        arg, _, at = atom(buf, at, AS_VALUE, spans, out)
+        arg, end = _digits(buf, at)
+        if end < 0:
+            arg, _, end = atom(buf, at, AS_VALUE, spans, out)
+        at = end
         layout = _NIL if arg == NIL else _ATOM
     if at < 0:
         return -1
@@ -407,7 +447,7 @@ def _tree(buf, at, row, spans, out):  # type: ignore[no-untyped-def]
     if not plain or out.filled[UNSURE] != 0 or end > len(buf):
         return -1
     out.kind[row] = _TREE
-    out.atom[row] = ATOM_BASE + intern(buf, at, end - at, RAW, AS_VALUE, spans, out)
+    out.atom[row] = ATOM_BASE + intern(buf, at, end - at, RAW, AS_VALUE, spans, out.filled)
     return end
 
 

@@ -80,7 +80,7 @@ def _history(path: Path, missing: list[str]) -> History | None:
     try:
         loaded = load_arrow(path)
     except SeatrialError as error:
-        missing.append(str(error).partition("\n")[0])
+        missing.append(f"{path.name} cannot be used: {str(error).partition(chr(10))[0]}")
         return None
     if loaded.truncated:
         missing.append(f"the end of {path.name} is missing: {loaded.note}")

@@ -144,7 +144,7 @@ class Lab:
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
-        self._made_scratch = self._mounted = False
+        self._made_scratch = self._mounted = self._started = False
 
     @property
     def world(self) -> World:
@@ -172,6 +172,7 @@ class Lab:
             self.isolation, self.nodes, self._links, self._supervisor, self._target
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._started = True
 
     def _make_folders(self) -> None:
         try:
@@ -215,12 +216,19 @@ class Lab:
         return lambda popen, argv: self._links.launch(name, popen, argv)
 
     async def heal_everything(self) -> None:
-        """Undo all cuts, let stopped processes run on, start all that are down."""
+        """Undo all cuts, let stopped processes run on, start all that are down.
+
+        What does not come back stands in `audit`. Nothing to do where `start` did not succeed.
+        """
+        if not self._started:
+            return
         await self._links.mend_all()
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
         """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        if not self._started:
+            return ()
         found = list(self._links.broken())
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
