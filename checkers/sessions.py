@@ -24,7 +24,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from seatrial.checker import Budget, CheckOptions
-from seatrial.checkers.codes import codes
+from seatrial.checkers.codes import codes, labels
 from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote
 from seatrial.history import NIL, History, Kind
 from seatrial.history.columns import I64, Bool
@@ -144,9 +144,7 @@ class _Demands:
 
     @classmethod
     def of(cls, touches: _Touches) -> _Demands:
-        pairs = np.stack([touches.key, touches.value], axis=1)
-        _, version = np.unique(pairs, axis=0, return_inverse=True)
-        version = version.reshape(-1).astype(np.int64)
+        version = labels(touches.value, touches.key)
         order = np.lexsort((touches.row, touches.key, touches.process))
         first, second = order[:-1], order[1:]
         near = (touches.process[first] == touches.process[second]) & (

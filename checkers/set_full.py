@@ -93,11 +93,14 @@ def _check(history: History, linearizable: bool) -> Verdict:
     element = np.searchsorted(code, reads.code)
     element[element == len(code)] = 0
     added = code[element] == reads.code if len(code) else np.zeros(len(element), np.bool_)
-    elements = _follow(history, reads, code, add, acknowledged, element[added], reads.rank[added])
+    width = max(1, len(reads.ended))
+    pairs = np.sort(element[added] * width + reads.rank[added])
+    again = pairs[1:][pairs[1:] == pairs[:-1]]
+    elements = _follow(history, reads, code, add, acknowledged, pairs)
     anomalies = [
         *_lost(history, elements),
         *_unexpected(history, reads, ~added),
-        *_duplicates(history, reads),
+        *_duplicates(history, reads, code, again),
         *(_stale(history, elements) if linearizable else ()),
     ]
     return _verdict(elements, len(reads.began), anomalies)
@@ -138,14 +141,15 @@ def _follow(
     code: I64,
     add: I64,
     acknowledged: I64,
-    element: I64,
-    rank: I64,
+    pairs: I64,
 ) -> _Elements:
-    """Decide each element from the pairs (element, rank of a read that shows it)."""
+    """Decide each element from the sorted pairs (element · reads + rank of a read showing it)."""
     n, width = len(code), max(1, len(reads.ended))
+    new = np.ones(len(pairs), np.bool_)
+    new[1:] = pairs[1:] != pairs[:-1]
+    element, rank = pairs[new] // width, pairs[new] % width
     counts = reads.ended[rank] > add[element]
-    key = np.unique(element[counts] * width + rank[counts])
-    element, rank = key // width, key % width
+    element, rank = element[counts], rank[counts]
     size = np.bincount(element, minlength=n)
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).astype(np.int64) if n else size
     some = np.flatnonzero(size)
@@ -347,14 +351,13 @@ def _unexpected(history: History, reads: _Reads, strange: Bool) -> list[Anomaly]
     ]
 
 
-def _duplicates(history: History, reads: _Reads) -> list[Anomaly]:
-    order = np.lexsort((reads.rank, reads.code))
-    code, rank = reads.code[order], reads.rank[order]
-    again = np.flatnonzero((code[1:] == code[:-1]) & (rank[1:] == rank[:-1]))
+def _duplicates(history: History, reads: _Reads, code: I64, again: I64) -> list[Anomaly]:
+    """`again` are the pairs (element · reads + rank) that stood in their read before."""
     if not len(again):
         return []
-    row = int(reads.ended[rank[again[0]]])
-    twice = np.unique(code[again])
+    width = max(1, len(reads.ended))
+    row = int(reads.ended[(again % width).max()])
+    twice = code[np.unique(again // width)]
     return [
         Anomaly(
             "duplicate",

@@ -15,7 +15,7 @@ import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
-from seatrial.checkers.codes import codes, members
+from seatrial.checkers.codes import codes, distinct, members
 from seatrial.checkers.set_full import SetFull
 from seatrial.checkers.settings import flag
 from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, show
@@ -82,7 +82,7 @@ def _check(history: History) -> Verdict:
         return Verdict.unknown(f"op {history.index[final[0]]} read no collection")
     added = codes(history, adds)
     ok = history.type[adds] == Type.OK
-    found = _Found(np.unique(added), np.unique(added[ok]), np.unique(elements))
+    found = _Found(distinct(added), distinct(added[ok]), distinct(elements))
     judged = len(found.attempts) or len(found.read)
     return _verdict(history, found, adds, added, int(final[0]), judged)
 
