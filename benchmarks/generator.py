@@ -60,10 +60,10 @@ def composition() -> Generator:
 
 
 def bare(gen: Generator, count: int) -> float:
-    """Seconds to draw `count` ops, each told as invoked and as completed."""
+    """CPU seconds to draw `count` ops, each told as invoked and as completed."""
     processes = {thread: thread for thread in range(THREADS)}
     free, now = tuple(range(THREADS)), 0
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(count):
         op, gen = gen.op(Context(now, free, processes))
         if op is None or op is PENDING:
@@ -76,27 +76,27 @@ def bare(gen: Generator, count: int) -> float:
         free = (*rest, thread)
         done = Op(Type.OK, op.process, op.f, op.value, op.key, now)
         gen = gen.update(Context(now, free, processes), done)
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def asked(gen: Generator, count: int) -> float:
-    """Seconds to draw `count` ops, all threads free, without telling it what became of them."""
+    """CPU seconds to draw `count` ops, all threads free, without telling it what became of them."""
     processes = {thread: thread for thread in range(THREADS)}
     free, now = tuple(range(THREADS)), 0
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(count):
         op, gen = gen.op(Context(now, free, processes))
         if op is None or op is PENDING:
             raise SystemExit("the composition ended too soon")
         now = op.time_ns
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def simulated(gen: Generator, count: int) -> float:
-    """Seconds of `simulate` to the same count of invocations."""
-    begun = time.perf_counter()
+    """CPU seconds of `simulate` to the same count of invocations."""
+    begun = time.process_time()
     simulate(gen, concurrency=THREADS, completion=quick, ops_max=2 * count)
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def main() -> None:

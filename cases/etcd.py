@@ -70,8 +70,8 @@ REGISTER = Case(
     intent=Intent(
         claim=(
             "While members of an etcd cluster are killed, frozen and cut off from each other, "
-            "every read, write and compare-and-set of a key still takes effect at one moment between its "
-            "call and its answer."
+            "every read, write and compare-and-set of a key still takes effect at one moment "
+            "between its call and its answer."
         ),
         refuted_by=(
             "A read that returns a value overwritten before the read began, a compare-and-set that "
@@ -115,6 +115,7 @@ SET = Case(
     workload="set",
     schedule=ROUGH_SEA,
     steady_states=STEADY,
+    limits=Limits(min_ok=5),
     concurrency=10,
     rate=200.0,
 )
@@ -141,19 +142,19 @@ REPLICAS_KILL = Case(
     title="Replicas agree after many kills under load",
     intent=Intent(
         claim=(
-            "A member that is killed at any moment under write load comes back with all that the "
-            "others have: after the last restart all members agree in revision and data hash."
+            "Members that are killed at any moment under write load, all at once, come back with "
+            "the same data: after the last restart they agree in revision and data hash."
         ),
         refuted_by="Two members whose revision or data hash differ at the same raft index.",
     ),
     workload="replicas",
     schedule=Schedule(
-        choices=(FaultChoice(kind="kill", victims=("one",), duration_s=(0.3, 0.6)),),
-        gap_s=(0.7, 1.4),
+        choices=(FaultChoice(kind="kill", victims=("all",), duration_s=(0.1, 0.3)),),
+        gap_s=(1.4, 2.0),
         overlap=0.0,
     ),
     target_settings={"snapshot_count": 1000},
     concurrency=40,
-    time_limit_s=150.0,
+    time_limit_s=180.0,
     limits=Limits(min_ok=1000, min_ok_in_fault=0),
 )

@@ -45,9 +45,9 @@ class Kill:
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Start those again that no other kill holds down."""
         for node in self._down.of(world, fault.id):
-            self._down.give_back(world, fault.id, node)
-            if not self._down.is_held(world, node):
+            if not self._down.is_held(world, node, besides=fault.id):
                 await world.restart(node)
+            self._down.give_back(world, fault.id, node)  # last: a restart that failed is tried anew
 
     async def prove_injected(
         self, world: World, fault: PlannedFault, victims: Sequence[str]

@@ -36,9 +36,10 @@ class Leases(Generic[K, V]):
         """The note made when `fault` took `thing`, also after it was given back."""
         return self._notes.get(world, {}).get((fault, thing))
 
-    def is_held(self, world: World, thing: K) -> bool:
-        """Whether any fault of this kind holds `thing`."""
-        return any(thing in theirs for theirs in self._held.get(world, {}).values())
+    def is_held(self, world: World, thing: K, *, besides: str = "") -> bool:
+        """Whether a fault of this kind holds `thing`, the fault `besides` left out."""
+        held = self._held.get(world, {})
+        return any(thing in theirs for fault, theirs in held.items() if fault != besides)
 
     def give_back(self, world: World, fault: str, thing: K) -> None:
         """Forget that `fault` holds it; doing so twice is harmless."""

@@ -48,9 +48,9 @@ class Pause:
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Let those run on that no other pause holds."""
         for node in self._stopped.of(world, fault.id):
-            self._stopped.give_back(world, fault.id, node)
-            if not self._stopped.is_held(world, node):
+            if not self._stopped.is_held(world, node, besides=fault.id):
                 await world.signal(node, signal.SIGCONT)
+            self._stopped.give_back(world, fault.id, node)
 
     async def prove_injected(
         self, world: World, fault: PlannedFault, victims: Sequence[str]

@@ -305,16 +305,20 @@ def append_edges(txns: Table, o: Orders) -> Edges:
         reader_begin,
         unread_begin,
     )
-    return _with_tails(base, tails[0], reader_begin, tails[1], unread_begin)
+    return with_tails(base, tails[0], reader_begin, tails[1], unread_begin)
 
 
-def _with_tails(
+def with_tails(
     base: Edges,
     readers: NDArray[np.int32],
     reader_begin: NDArray[np.int64],
     unread: NDArray[np.int32],
     unread_begin: NDArray[np.int64],
 ) -> Edges:
+    """`base` with rw edges from each group's readers to its appends by other transactions.
+
+    Both are transactions in ascending order, group after group. O(readers + appends).
+    """
     room, helpers = _tail_size(reader_begin, unread_begin)
     src, dst = np.empty(room, np.int32), np.empty(room, np.int32)
     kind = np.empty(room, np.uint8)

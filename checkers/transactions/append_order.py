@@ -63,7 +63,7 @@ class Orders:
 
 
 @njit(cache=True, nogil=True)
-def _mix(x: int) -> int:
+def mix(x: int) -> int:
     """A 64-bit finalizer (Stafford's variant 13 of MurmurHash3's)."""
     z = np.uint64(x)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -85,7 +85,7 @@ def find(
     size = slot_begin[key + 1] - base
     if size == 0:
         return -1
-    i = _mix(element) & (size - 1)
+    i = mix(element) & (size - 1)
     while slots[base + i] >= 0:
         j = slots[base + i]
         if arg[j] == element:
@@ -152,7 +152,7 @@ def _fill_slots(
                 continue
             base = slot_begin[key[j]]
             mask = slot_begin[key[j] + 1] - base - 1
-            i = _mix(arg[j]) & mask
+            i = mix(arg[j]) & mask
             while slots[base + i] >= 0 and arg[slots[base + i]] != arg[j]:
                 i = (i + 1) & mask
             other = slots[base + i]

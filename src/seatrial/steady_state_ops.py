@@ -28,11 +28,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seatrial.history import History
-from seatrial.history.columns import I64
-from seatrial.history.windows import FaultWindow, Phase, fault_windows, phases
-from seatrial.op import Type
-from seatrial.steady_state import WHEN, Metric, OpsProbe, SteadyState, Tolerance
 from seatrial.calls import (
     F64,
     Calls,
@@ -43,6 +38,11 @@ from seatrial.calls import (
     percentile,
     percentiles,
 )
+from seatrial.history import History
+from seatrial.history.columns import I64
+from seatrial.history.windows import FaultWindow, Phase, fault_windows, phases
+from seatrial.op import Type
+from seatrial.steady_state import WHEN, Metric, OpsProbe, SteadyState, Tolerance
 from seatrial.verdict import Json, Validity, join
 
 #: The phase that is each stretch.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from seatrial.engine.lab import sandbox
+from seatrial.engine.lab.world import Lab
 from seatrial.errors import Unavailable, UsageError
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab_host import Host
+from tests.lab.host import Host, ordinary_host
+from tests.lab.tiny import TinyTarget
 
 pytestmark = pytest.mark.lab
 
@@ -28,16 +26,17 @@ def test_scenario(tmp_path: Path, scenario: str, isolation: str) -> None:
     Host(tmp_path).run(scenario, isolation)
 
 
-@pytest.mark.parametrize("scenario", ["network", "partitions"])
-def test_scenario_of_a_real_network(tmp_path: Path, scenario: str) -> None:
+@pytest.mark.parametrize("scenario", ["network", "partitions", "forbidden"])
+def test_scenario_of_namespaces(tmp_path: Path, scenario: str) -> None:
     """Each scenario says in its docstring what must hold."""
     Host(tmp_path).run(scenario, "namespace")
 
 
 @pytest.mark.parametrize("scenario", ["network", "partitions", "supervision"])
-def test_scenario_as_an_ordinary_user(tmp_path: Path, scenario: str) -> None:
+def test_scenario_as_an_ordinary_user(scenario: str) -> None:
     """The same without root's rights."""
-    Host(tmp_path / "trial", ordinary=True).run(scenario, "namespace")
+    with ordinary_host() as host:
+        host.run(scenario, "namespace")
 
 
 @pytest.mark.parametrize("isolation", sandbox.ISOLATIONS)
@@ -71,6 +70,29 @@ def test_a_program_that_is_not_there_is_said_to_be_missing() -> None:
     for isolation in sandbox.ISOLATIONS:
         with pytest.raises(Unavailable, match="cannot execute /nowhere/tool: No such file"):
             asyncio.run(sandbox.start(["/nowhere/tool"], isolation=isolation))
+
+
+def test_a_lab_outside_a_sandbox_touches_nothing(tmp_path: Path) -> None:
+    lab = Lab(
+        TinyTarget(),
+        ["n1"],
+        scratch=tmp_path / "data",
+        logs=tmp_path / "logs",
+        isolation="namespace",
+    )
+
+    async def start() -> None:
+        async with lab:
+            raise AssertionError("it started")
+
+    with pytest.raises(UsageError, match="outside a sandbox"):
+        asyncio.run(start())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_of_a_size_that_the_target_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be made of 2 nodes, but of 1, 3, 5"):
+        Lab(TinyTarget(), ["n1", "n2"], scratch=tmp_path, logs=tmp_path, isolation="none")
 
 
 def test_an_unknown_isolation_is_refused() -> None:

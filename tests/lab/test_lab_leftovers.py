@@ -6,32 +6,39 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab_host import Host, kill_hard, marked, spaces
+from tests.lab.host import Host, kill_hard, marked, ordinary_host, spaces
 
 pytestmark = pytest.mark.lab
 
 ISOLATIONS = ("namespace", "none")
-KILLS = 6
+KILLS = 5
 
 
 @pytest.fixture(params=["root", "ordinary"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     if request.param == "root" and os.getuid() != 0:
         pytest.skip("the tests do not run as root")
-    yield Host(tmp_path / "trial", ordinary=request.param == "ordinary")
+    if request.param == "root":
+        yield Host(tmp_path / "trial")
+    else:
+        with ordinary_host() as host:
+            yield host
+
+
+@pytest.fixture
+def own_host(tmp_path: Path) -> Host:
+    """The user that runs the tests."""
+    return Host(tmp_path / "trial")
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_group_ends_the_trial_in_order(
     host: Host, isolation: str, number: int
 ) -> None:
@@ -43,7 +50,8 @@ def test_a_signal_to_the_whole_group_ends_the_trial_in_order(
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert process.wait(timeout=30) == 0, host.stderr()
-    assert said == {"received": [number], "unplanned": []}
+    expected = signal.SIGTERM if number == signal.SIGHUP else number
+    assert said == {"received": [expected], "unplanned": []}
     host.assert_clean(made)
     assert not (host.folder / "data").exists()
     for name in ("own.txt", "logs/n1.log"):
@@ -51,30 +59,32 @@ def test_a_signal_to_the_whole_group_ends_the_trial_in_order(
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_an_exception_inside_ends_the_trial(host: Host, isolation: str) -> None:
-    with host.tool("crash", isolation) as process:
+def test_an_exception_inside_ends_the_trial(own_host: Host, isolation: str) -> None:
+    with own_host.tool("crash", isolation) as process:
         assert process.wait(timeout=30) == 1
-    assert "crash in the middle" in host.stderr()
-    host.assert_clean(set())
+    assert "crash in the middle" in own_host.stderr()
+    own_host.assert_clean(set())
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_a_second_signal_kills_a_program_that_does_not_end(host: Host, isolation: str) -> None:
-    with host.tool("stubborn", isolation) as process:
-        made = host.ready(process)
+def test_a_second_signal_kills_a_program_that_does_not_end(own_host: Host, isolation: str) -> None:
+    with own_host.tool("stubborn", isolation) as process:
+        made = own_host.ready(process)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 137
-    host.assert_clean(made)
+    own_host.assert_clean(made)
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_the_end_of_the_grace_kills_a_program_that_does_not_end(host: Host, isolation: str) -> None:
-    with host.tool("stubborn", isolation, "0.3") as process:
-        made = host.ready(process)
+def test_the_end_of_the_grace_kills_a_program_that_does_not_end(
+    own_host: Host, isolation: str
+) -> None:
+    with own_host.tool("stubborn", isolation, "0.3") as process:
+        made = own_host.ready(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 137
-    host.assert_clean(made)
+    own_host.assert_clean(made)
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)

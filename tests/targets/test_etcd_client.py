@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 from benchmarks.loopback import LoopbackCluster
 
-from seatrial.target import OpFailed
+from seatrial.target import OpFailed, OpRefused, OpUnknown
 from seatrial.targets.etcd import make
 from seatrial.targets.etcd.client import EtcdClient
 
 pytestmark = pytest.mark.lab
 
 TIMEOUT_S = 5.0
+#: How late a busy machine may notice that a call has timed out.
+SLACK_S = 2.0
 
 Body = Callable[[LoopbackCluster, list[EtcdClient]], Awaitable[None]]
 
@@ -65,6 +68,64 @@ def test_every_capability_on_three_nodes(etcd_binary: str | None) -> None:
         assert {p["node"] for p in prints} == {"n1", "n2", "n3"}
 
     on_cluster(etcd_binary, body)
+
+
+def test_a_transaction_that_lost_its_races_did_nothing_and_no_other_is_lost() -> None:
+    """Many clients append to one list at once; some are refused."""
+
+    async def body(cluster: LoopbackCluster, clients: list[EtcdClient]) -> None:
+        crowd = [
+            await cluster.target.connect(cluster.nodes[i % 3], timeout_s=TIMEOUT_S)
+            for i in range(24)
+        ]
+        outcome: dict[int, str] = {}
+
+        async def append(i: int, client: EtcdClient) -> None:
+            for element in range(i * 100, i * 100 + 8):
+                try:
+                    await client.transact((("append", 1, element),))
+                    outcome[element] = "ok"
+                except OpRefused:
+                    outcome[element] = "refused"
+
+        await asyncio.gather(*(append(i, client) for i, client in enumerate(crowd)))
+        (read,) = await clients[0].transact((("r", 1, None),))
+        assert isinstance(read, tuple)
+        seen = read[2]
+        assert isinstance(seen, tuple)
+        assert len(seen) == len(set(seen))
+        assert set(seen) == {element for element, said in outcome.items() if said == "ok"}
+        assert "refused" in outcome.values()
+        for client in crowd:
+            await client.close()
+
+    on_cluster(None, body)
+
+
+def test_a_method_ends_within_its_timeout_whatever_the_node_does() -> None:
+    async def body(cluster: LoopbackCluster, clients: list[EtcdClient]) -> None:
+        hasty = await cluster.target.connect(cluster.nodes[0], timeout_s=0.5)
+        await hasty.write("k", 1)
+        cluster.pause(cluster.nodes[0])
+        calls: list[tuple[type[Exception], Callable[[], Awaitable[object]]]] = [
+            (OpFailed, lambda: hasty.read("k")),
+            (OpUnknown, lambda: hasty.write("k", 2)),
+            (OpUnknown, lambda: hasty.cas("k", 1, 2)),
+            (OpFailed, lambda: hasty.transact((("append", 1, 1),))),
+            (OpFailed, lambda: hasty.read_set(linearizable=False)),
+            (OpFailed, hasty.fingerprint),
+        ]
+        for expected, call in calls:
+            began = time.monotonic()
+            with pytest.raises(expected):
+                await call()
+            assert time.monotonic() - began < 0.5 + SLACK_S
+        assert not await cluster.target.ready(cluster.nodes[0], 0.5)
+        cluster.resume(cluster.nodes[0])
+        assert await cluster.target.ready(cluster.nodes[0], 20)
+        await hasty.close()
+
+    on_cluster(None, body)
 
 
 def test_a_restarted_node_is_found_again_and_roles_are_told_live(etcd_binary: str | None) -> None:

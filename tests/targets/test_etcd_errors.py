@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
@@ -86,3 +88,15 @@ def test_each_rule_gives_its_reason_and_source_and_none_hides_another() -> None:
         assert rule.why
         assert ".go" in rule.source or ".cc" in rule.source or "src/core" in rule.source
         assert classify(rule.code, rule.text) is rule
+
+
+def test_the_reference_page_has_each_rule_on_its_side() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/etcd-errors.md").read_text()
+    certain, unknown = page.split("## Nobody knows: `info`")
+    transport = "and the like"
+    for rule in RULES:
+        side = certain if rule.certain else unknown
+        if rule.text:
+            listed = f"`{rule.text}" in side or f"`{rule.text}…`" in side
+            broken = "connection broke" in rule.why and transport in side
+            assert listed or broken, rule

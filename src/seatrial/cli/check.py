@@ -1,4 +1,4 @@
-"""`seatrial check`, `seatrial report` and `seatrial export`: what needs no target."""
+"""`seatrial check`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 
-from seatrial import report as reports
 from seatrial.checker import CheckOptions
 from seatrial.cli import words
 from seatrial.cli.types import Duration, Size, names
-from seatrial.errors import NoInput, UsageError
+from seatrial.errors import UsageError
 from seatrial.history import History
-from seatrial.runner.guess import guess_checkers
-from seatrial.history.load import export_edn, export_jsonl, lift_keys, load
+from seatrial.history.detect import load
+from seatrial.history.merge import lift_keys
 from seatrial.op import Value
 from seatrial.runner import judge
+from seatrial.runner.guess import guess_checkers
 from seatrial.trial import TrialFolder
 from seatrial.verdict import join
 
@@ -154,46 +154,3 @@ def _initial(text: str | None) -> Value:
         return judge.value_from(json.loads(text))
     except ValueError:
         return text
-
-
-@click.command(epilog="Example: seatrial report trials/latest")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The report's path as JSON.")
-def report(folder: Path, as_json: bool) -> int:
-    """Draw the report of the trial in FOLDER again, from what is stored."""
-    if not folder.is_dir():
-        raise NoInput(f"{folder} is not a folder\n\nhint: seatrial list trials")
-    path = reports.write(TrialFolder(folder))
-    click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
-    return 0
-
-
-@click.command(epilog="Example: seatrial export trials/latest --format edn > history.edn")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "form", type=click.Choice(["edn", "jsonl"]), default="jsonl", show_default=True
-)
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="A file (default: standard output)."
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Say what was written as JSON (needs --output)."
-)
-def export(folder: Path, form: str, output: Path | None, as_json: bool) -> int:
-    """Write the history of the trial in FOLDER (or of a history file) for other tools."""
-    if as_json and output is None:
-        raise UsageError("--json would mix with the history\n\nhint: add --output FILE")
-    history = load(folder, "auto")
-    write = export_edn if form == "edn" else export_jsonl
-    if output is None:
-        write(history, sys.stdout)
-        sys.stdout.flush()
-        return 0
-    try:
-        with output.open("w", encoding="utf-8") as out:
-            write(history, out)
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
-    if as_json:
-        click.echo(json.dumps({"output": str(output), "ops": len(history)}))
-    return 0

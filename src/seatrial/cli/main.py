@@ -18,8 +18,8 @@ COMMANDS = {
     "run": ("seatrial.cli.run:run", "Carry out a trial and judge it."),
     "plan": ("seatrial.cli.run:plan", "Print what would happen, touching nothing."),
     "check": ("seatrial.cli.check:check", "Judge stored trials or history files."),
-    "report": ("seatrial.cli.check:report", "Draw a trial's report again."),
-    "export": ("seatrial.cli.check:export", "Write a history for other tools."),
+    "report": ("seatrial.cli.report:report", "Draw a trial's report again."),
+    "export": ("seatrial.cli.export:export", "Write a history for other tools."),
     "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
@@ -95,8 +95,23 @@ def _usage_text(error: click.UsageError) -> str:
     possible = getattr(error, "possibilities", None)
     if possible:
         return f"{text.partition(' Did you mean')[0]}\n\nhint: did you mean {possible[0]!r}?"
+    close = _nearest_choice(error)
+    if close:
+        return f"{text}\n\nhint: did you mean {close!r}?"
     where = error.ctx.command_path if error.ctx is not None else "seatrial"
     return f"{text}\n\nhint: {where} --help"
+
+
+def _nearest_choice(error: click.UsageError) -> str | None:
+    """The nearest of the words that an option or argument takes, if it takes some."""
+    parameter = getattr(error, "param", None)
+    if not isinstance(error, click.BadParameter) or parameter is None:
+        return None
+    if not isinstance(parameter.type, click.Choice):
+        return None
+    words = [str(word) for word in parameter.type.choices]
+    wrong = error.message.partition("'")[2].partition("'")[0]
+    return next(iter(difflib.get_close_matches(wrong, words, n=1, cutoff=0.4)), None)
 
 
 def _fail(text: str, status: int, as_json: bool) -> int:

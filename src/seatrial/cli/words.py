@@ -115,6 +115,7 @@ def plan_text(plan: Plan) -> str:
     """A plan for people; `--json` has every field."""
     phases = plan.phases
     whole = phases.before_s + phases.faults_s + phases.after_s
+    final = "final reads, " if plan.workload.final_reads else ""
     lines = [
         f"{plan.case}: {plan.title}",
         "",
@@ -128,7 +129,7 @@ def plan_text(plan: Plan) -> str:
         f"         {_settings(plan.workload.settings)}",
         f"phases   {whole:g} s of load: {phases.before_s:g} s steady before, {phases.faults_s:g} s"
         f" with faults, {phases.after_s:g} s after",
-        f"         then quiesce, {'final reads, ' if plan.workload.final_reads else ''}check, report",
+        f"         then quiesce, {final}check, report",
         "",
         *_fault_table(plan.faults),
         "",

@@ -23,6 +23,7 @@ from seatrial.generator.contract import (
     Pending,
     ask,
     heeds,
+    thread_of,
 )
 from seatrial.generator.draw import again, below, choose, derive, uniform
 from seatrial.generator.keys import concurrent_keys
@@ -79,6 +80,7 @@ __all__ = [
     "stagger",
     "synchronize",
     "then",
+    "thread_of",
     "time_limit",
     "unfold",
     "uniform",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from seatrial.op import Op
+from seatrial.errors import SeatrialError
+from seatrial.op import Op, Type
 
 
 class Pending(Enum):
@@ -86,3 +87,14 @@ def ask(
             break
         gen = after
     return PENDING, gen, gen
+
+
+def thread_of(op: Op, concurrency: int, free: tuple[int, ...]) -> int:
+    """The thread that plays the op's process; raises `SeatrialError` unless it is free."""
+    thread = op.process % concurrency
+    if thread not in free or op.type is not Type.INVOKE:
+        raise SeatrialError(
+            f"a generator gave {op} while threads {free} of {concurrency} were free\n\n"
+            "hint: an op must be an invocation by the process of a free thread"
+        )
+    return thread

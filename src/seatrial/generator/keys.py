@@ -6,11 +6,11 @@ long one that no search could judge (Jepsen, `independent.clj`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.generator.bounds import limit
 from seatrial.generator.contract import PENDING, Answer, Context, Generator, heeds
 from seatrial.generator.sources import nothing
 from seatrial.generator.threads import UNSHARED, Shares, route, share, soonest
@@ -24,14 +24,13 @@ class _Plan(NamedTuple):
     threads_per_key: int
     key_at: Callable[[int], Atom]
     make: Callable[[Atom, int], Generator]
-    ops_per_key: int | None
+    ops_per_key: int  # as many as nobody asks for, where there is no limit
     keys: int | None
 
     def begin(self, visit: int) -> tuple[Atom, Generator]:
         """The key of a visit and the generator of its ops."""
         key = self.key_at(visit)
-        gen = self.make(key, visit)
-        return key, gen if self.ops_per_key is None else limit(self.ops_per_key, gen)
+        return key, self.make(key, visit)
 
 
 class _Keyed(NamedTuple):
@@ -41,25 +40,26 @@ class _Keyed(NamedTuple):
     visit: int
     stride: int
     key: Atom
+    left: int
     gen: Generator
     heeds: bool
 
     def op(self, context: Context) -> Answer:
-        plan, visit, key, before = self.plan, self.visit, self.key, self.gen
+        plan, visit, stride, key, left, before, heed = self
         for _ in range(EMPTY_KEYS_MAX):
-            op, gen = before.op(context)
-            if op is None:
-                visit += self.stride
-                if plan.keys is not None and visit >= plan.keys:
-                    return None, nothing()
-                key, before = plan.begin(visit)
-                continue
-            if op is not PENDING and op.key != key:
-                op = Op(op.type, op.process, op.f, op.value, key, op.time_ns)
-            if gen is self.gen:
-                return op, self
-            known = self.heeds if visit == self.visit else heeds(gen)
-            return op, _Keyed(plan, visit, self.stride, key, gen, known)
+            if left > 0:
+                op, gen = before.op(context)
+                if op is PENDING:
+                    return op, _Keyed(plan, visit, stride, key, left, gen, heed)
+                if op is not None:
+                    if op.key != key:
+                        op = Op(op.type, op.process, op.f, op.value, key, op.time_ns)
+                    return op, _Keyed(plan, visit, stride, key, left - 1, gen, heed)
+            visit += stride
+            if plan.keys is not None and visit >= plan.keys:
+                return None, nothing()
+            key, before = plan.begin(visit)
+            left, heed = plan.ops_per_key, heeds(before)
         raise SeatrialError(
             f"{EMPTY_KEYS_MAX} independent keys in a row gave no op, the last one {key!r}\n\n"
             "hint: the generator made for a key must give at least one op"
@@ -71,7 +71,7 @@ class _Keyed(NamedTuple):
         gen = self.gen.update(context, event)
         if gen is self.gen:
             return self
-        return _Keyed(self.plan, self.visit, self.stride, self.key, gen, True)
+        return _Keyed(self.plan, self.visit, self.stride, self.key, self.left, gen, True)
 
 
 class _ConcurrentKeys(NamedTuple):
@@ -91,7 +91,7 @@ class _ConcurrentKeys(NamedTuple):
         if self.plan.keys is not None and visit >= self.plan.keys:
             return None
         key, gen = self.plan.begin(visit)
-        return _Keyed(self.plan, visit, groups, key, gen, heeds(gen))
+        return _Keyed(self.plan, visit, groups, key, self.plan.ops_per_key, gen, heeds(gen))
 
     def op(self, context: Context) -> Answer:
         state = self if self.shares.of is context.processes else self._now(context.processes)
@@ -125,4 +125,5 @@ def concurrent_keys(
         raise UsageError(
             f"{threads_per_key} threads a key\n\nhint: give 1 thread or more for each key"
         )
-    return _ConcurrentKeys(_Plan(threads_per_key, key_at, make, ops_per_key, keys), UNSHARED, ())
+    most = sys.maxsize if ops_per_key is None else ops_per_key
+    return _ConcurrentKeys(_Plan(threads_per_key, key_at, make, most, keys), UNSHARED, ())

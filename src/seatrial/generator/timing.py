@@ -15,6 +15,9 @@ from seatrial.generator.sources import nothing
 from seatrial.op import Op
 
 SECOND_NS: Final = 1_000_000_000
+#: How late an op may be and the next gap still count from when it was due. Timers are late by a
+#: millisecond or two; a rate of thousands a second would sink by half if gaps counted from there.
+LATE_NS: Final = 20_000_000
 _NEVER: Final = -1
 
 
@@ -25,15 +28,16 @@ class _Stagger(NamedTuple):
     gen: Generator
 
     def op(self, context: Context) -> Answer:
-        if self.next_ns > context.time_ns:
-            context = Context(self.next_ns, context.free, context.processes)
-        op, gen = self.gen.op(context)
+        span_ns, next_ns, draws, before = self
+        if next_ns > context.time_ns:
+            context = Context(next_ns, context.free, context.processes)
+        op, gen = before.op(context)
         if op is None or op is PENDING:
-            if gen is self.gen:
-                return op, self
-            return op, _Stagger(self.span_ns, self.next_ns, self.draws, gen)
-        gap_ns = (self.draws * self.span_ns) >> 64
-        return op, _Stagger(self.span_ns, op.time_ns + gap_ns, step(self.draws), gen)
+            return op, self if gen is before else _Stagger(span_ns, next_ns, draws, gen)
+        from_ns = op.time_ns
+        if next_ns != _NEVER and from_ns - next_ns <= LATE_NS:
+            from_ns = next_ns
+        return op, _Stagger(span_ns, from_ns + ((draws * span_ns) >> 64), step(draws), gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -53,12 +57,16 @@ class _Delay(NamedTuple):
     gen: Generator
 
     def op(self, context: Context) -> Answer:
-        if self.next_ns > context.time_ns:
-            context = Context(self.next_ns, context.free, context.processes)
-        op, gen = self.gen.op(context)
+        gap_ns, next_ns, before = self
+        if next_ns > context.time_ns:
+            context = Context(next_ns, context.free, context.processes)
+        op, gen = before.op(context)
         if op is None or op is PENDING:
-            return op, self if gen is self.gen else _Delay(self.gap_ns, self.next_ns, gen)
-        return op, _Delay(self.gap_ns, op.time_ns + self.gap_ns, gen)
+            return op, self if gen is before else _Delay(gap_ns, next_ns, gen)
+        from_ns = op.time_ns
+        if next_ns != _NEVER and from_ns - next_ns <= LATE_NS:
+            from_ns = next_ns
+        return op, _Delay(gap_ns, from_ns + gap_ns, gen)
 
     def update(self, context: Context, event: Op) -> Generator:
         gen = self.gen.update(context, event)
@@ -129,7 +137,8 @@ class Sleep(NamedTuple):
 def stagger(mean_s: float, gen: Generator, seed: int = 0) -> Generator:
     """Gaps drawn uniformly from 0 to 2 · `mean_s` seconds, over all threads together.
 
-    A target that cannot keep up is not made to catch up: the next gap counts from the op before.
+    Gaps count from when an op was due. An op that is more than 20 ms late (no thread was free) is
+    not made up for: the next gap counts from the op itself.
     """
     return _Stagger(2 * _span_ns("stagger", mean_s), _NEVER, derive(seed, "stagger"), gen)
 
@@ -142,7 +151,7 @@ def rate(ops_per_s: float, gen: Generator, seed: int = 0) -> Generator:
 
 
 def delay(gap_s: float, gen: Generator) -> Generator:
-    """Exactly `gap_s` seconds from one op to the next, or more where no thread is free."""
+    """Exactly `gap_s` seconds from one op to the next; late ones as in `stagger`."""
     return _Delay(_span_ns("delay", gap_s), _NEVER, gen)
 
 

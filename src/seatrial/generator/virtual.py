@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from seatrial.errors import SeatrialError
-from seatrial.generator.contract import PENDING, Context, Generator, ask
+from seatrial.generator.contract import PENDING, Context, Generator, ask, thread_of
 from seatrial.generator.draw import GAMMA, MASK, derive, scramble
 from seatrial.op import Op, Type
 
@@ -97,14 +97,3 @@ def simulate(
         done = Op(kind, op.process, op.f, op.value, op.key, op.time_ns + latency_ns)
         heapq.heappush(outstanding, (done.time_ns, len(out), thread, done))
     return out
-
-
-def thread_of(op: Op, concurrency: int, free: tuple[int, ...]) -> int:
-    """The thread that plays the op's process; raises `SeatrialError` unless it is free."""
-    thread = op.process % concurrency
-    if thread not in free or op.type is not Type.INVOKE:
-        raise SeatrialError(
-            f"a generator gave {op} while threads {free} of {concurrency} were free\n\n"
-            "hint: an op must be an invocation by the process of a free thread"
-        )
-    return thread

@@ -15,17 +15,17 @@ _INTEGER_DIGITS = 19  # enough for any integer that is its own code
 _NIL, _ATOM, _LIST, _MAP, _TXN, _TREE = (int(kind) for kind in Kind)
 
 
-def _is_atom(value: Value) -> bool:
+def is_atom(value: Value) -> bool:
     return value is None or isinstance(value, _SCALARS)
 
 
-def _is_micro(value: Value) -> bool:
+def is_micro(value: Value) -> bool:
     """`[f key argument]` with a text `f`, an atom key, and an atom or flat list argument."""
     if not (isinstance(value, (tuple, list)) and len(value) == 3 and isinstance(value[0], str)):
         return False
     argument = value[2]
-    return _is_atom(value[1]) and (
-        _is_atom(argument) or (isinstance(argument, (tuple, list)) and all(map(_is_atom, argument)))
+    return is_atom(value[1]) and (
+        is_atom(argument) or (isinstance(argument, (tuple, list)) and all(map(is_atom, argument)))
     )
 
 
@@ -136,14 +136,14 @@ class HistoryBuilder:
         if isinstance(value, _SCALARS):
             return _ATOM, self._code(value)
         if isinstance(value, (tuple, list)):
-            if all(map(_is_atom, value)):
+            if all(map(is_atom, value)):
                 self._elements.extend([self._code(item) for item in value])
                 return _LIST, NIL
-            if all(map(_is_micro, value)):
+            if all(map(is_micro, value)):
                 for micro_op in value:
-                    self._put_micro(micro_op)  # type: ignore[arg-type]  # _is_micro saw to it
+                    self._put_micro(micro_op)  # type: ignore[arg-type]  # is_micro saw to it
                 return _TXN, NIL
-        elif all(map(_is_atom, value.values())):
+        elif all(map(is_atom, value.values())):
             for key, item in value.items():
                 self._elements.append(self._code(map_key(key)))
                 self._elements.append(self._code(item))

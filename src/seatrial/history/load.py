@@ -22,7 +22,9 @@ from seatrial.op import Type
 
 _CONTINUATION = 0xFFFFFFFF
 _BODY_LENGTH_SLOT = 3  # Message.bodyLength in Arrow's Message.fbs
-_HINT = "\n\nhint: a history is written by `seatrial run`; text formats end in .jsonl, .json or .edn"
+_HINT = (
+    "\n\nhint: a history is written by `seatrial run`; text formats end in .jsonl, .json or .edn"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,14 @@ def _check_codes(history: History) -> None:
     """Everything a compiled checker would follow blindly points inside its table."""
     micro = history.micro
     top = ATOM_BASE + len(history.atoms)
-    for codes in (history.key, history.atom, history.elements, micro.key, micro.arg, micro.elements):
+    for codes in (
+        history.key,
+        history.atom,
+        history.elements,
+        micro.key,
+        micro.arg,
+        micro.elements,
+    ):
         if len(codes) and int(codes.max()) >= top:
             raise ValueError("a value points outside the atoms")
     for kinds, highest in (
@@ -239,7 +248,11 @@ def _starts(columns: list[pa.ListArray]) -> I64:
     for column in columns:
         offsets = column.offsets.to_numpy()
         to = out[row + 1 : row + 1 + len(column)]
-        np.subtract(offsets[1:], int(offsets[0]) - int(out[row]), out=to, dtype=np.int64)
+        before, first = int(out[row]), int(offsets[0])
+        if int(offsets[-1]) != first:
+            np.subtract(offsets[1:], first - before, out=to, dtype=np.int64)
+        elif before:  # nothing in any of these lists; zeros need not be written again
+            to[:] = before
         row += len(column)
     return out
 
@@ -251,5 +264,3 @@ def _index(batches: list[pa.RecordBatch], rows: int) -> I64:
     if len(index) > 1 and not bool(np.all(index[1:] > index[:-1])):
         raise ValueError("indexes do not ascend")
     return index
-
-

@@ -138,7 +138,11 @@ class HistoryWriter:
         now = self._clock()
         if self._due > now + FLUSH_S:  # the first op of a batch
             self._due = now + FLUSH_S
-        if now >= self._due or len(self._builder) >= BATCH_OPS or self._builder.items >= BATCH_ITEMS:
+        if (
+            now >= self._due
+            or len(self._builder) >= BATCH_OPS
+            or self._builder.items >= BATCH_ITEMS
+        ):
             self.flush()
         return index
 

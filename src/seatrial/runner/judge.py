@@ -179,7 +179,8 @@ def judge_trial(
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(_state_part, results))
     parts = (*faults, *states)
-    verdict = join([v.verdict for v in (*verdicts.values(), *parts, *notes)])
+    answers = [part.verdict for part in (*parts, *notes)]
+    verdict = join([*(v.verdict for v in verdicts.values()), *answers])
     return Judgement(
         verdict=verdict,
         cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),

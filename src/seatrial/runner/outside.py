@@ -29,6 +29,8 @@ from seatrial.verdict import Json
 
 #: Exit statuses of a sandbox that was killed: by SIGKILL, as a shell says it and as Python does.
 KILLED = (137, -9)
+#: What runs inside the sandbox.
+PROGRAM = (sys.executable, "-m", "seatrial.runner.inside")
 #: One line of the inner program is never longer.
 LINE_BYTES_MAX = 1 << 20
 #: How much of the inner program's own errors is shown.
@@ -99,7 +101,7 @@ def finish(folder: TrialFolder, display: Display) -> judge.Judgement:
 
 async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep: bool) -> Outcome:
     outcome = Outcome()
-    argv = [sys.executable, "-m", "seatrial.runner.inside", str(folder.root)]
+    argv = [*PROGRAM, str(folder.root)]
     reader, told = os.pipe()
     relay = asyncio.create_task(_relay(reader, outcome, display))
     try:

@@ -192,7 +192,7 @@ def set_histories(draw: st.DrawFn) -> History:
     return builder.history()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(set_histories())
 def test_set_full_equals_the_naive_fold(history: History) -> None:
     """Counts of stable, lost and never read agree with the op-by-op definition."""
@@ -210,7 +210,7 @@ def test_set_full_equals_the_naive_fold(history: History) -> None:
         assert verdict.verdict is not Validity.VALID
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(set_histories(), st.integers(100, 10**6))
 def test_renaming_elements_changes_nothing(history: History, shift: int) -> None:
     """Elements are opaque: another name, the same verdict."""

@@ -57,17 +57,11 @@ def _atom(value: object) -> Atom:
 
 
 def judge(
-    name: str,
-    history: History | str,
-    *,
-    group_size: int | None = None,
-    negative_balances: bool = False,
-    **extra: Json,
+    name: str, history: History | str, options: CheckOptions | None = None, /, **extra: Json
 ) -> Verdict:
-    """The verdict of checker `name` on a history or its text."""
-    options = CheckOptions(group_size=group_size, negative_balances=negative_balances, extra=extra)
+    """The verdict of checker `name` on a history or its text; `extra` are its own settings."""
     found = tiny(history) if isinstance(history, str) else history
-    return make(name, options).check(found, Budget.start())
+    return make(name, options or CheckOptions(extra=extra)).check(found, Budget.start())
 
 
 def anomalies(verdict: Verdict) -> list[str]:

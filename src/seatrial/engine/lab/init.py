@@ -39,6 +39,8 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM)
 ORPHANED = signal.SIGHUP
 #: The exit status when the sandbox was ended from outside, as a shell gives for SIGKILL.
 KILLED_STATUS = 137
+#: Holds the network namespace that the program was started in; what a lab may change.
+NAMESPACE_VARIABLE = "SEATRIAL_NAMESPACE"
 #: How long the guard of isolation `none` looks for processes left over.
 SWEEP_TIMEOUT_S = 10.0
 _SWEEP_PAUSE_S = 0.01
@@ -95,6 +97,7 @@ def _enter_namespaces(argv: list[str], liveness: int, status: int) -> int:
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
         syscalls.mount("proc", "/proc", "proc", flags)
         _loopback_up()
+        os.environ[NAMESPACE_VARIABLE] = own_network()
         child = _start_program(argv, status)
         os.close(status)
         code = _watch(child, liveness, wakeup)
@@ -122,6 +125,11 @@ def _unshare() -> None:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
+
+
+def own_network() -> str:
+    """The name of this process's network namespace, `net:[…]`."""
+    return os.readlink("/proc/self/ns/net")
 
 
 def _loopback_up() -> None:

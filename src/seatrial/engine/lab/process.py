@@ -113,9 +113,6 @@ class NodeProcess:
     async def restart(self) -> None:
         """Start it if it is down; returns when the process runs. Raises `Unavailable`."""
         self._held = False
-        if self._again is not None and self._again is not asyncio.current_task():
-            self._again.cancel()
-            self._again = None
         async with self._lock:
             if self._popen is None:
                 await self._start()
@@ -123,18 +120,15 @@ class NodeProcess:
     async def kill(self, *, hold: bool) -> None:
         """SIGKILL the process and its group; returns when it is gone."""
         self._held = self._held or hold
-        if self._popen is None:
-            return
-        self._planned = True
-        self.signal(signal.SIGKILL)
-        await self._wait_gone(KILL_TIMEOUT_S)
+        async with self._lock:  # a start under way ends first, else it would be missed
+            await self._kill()
 
     async def stop(self) -> None:
         """End it for good: SIGTERM, and SIGKILL after a bound."""
         self.automatic, self._held = False, True
-        if self._again is not None:
-            self._again.cancel()
         async with self._lock:
+            if self._again is not None:
+                self._again.cancel()  # it sleeps or waits for the lock: no start is under way
             if self._popen is None:
                 return
             self._planned = True
@@ -143,7 +137,7 @@ class NodeProcess:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), STOP_TIMEOUT_S)
                 return
-            await self.kill(hold=True)
+            await self._kill()
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and what it started; nothing if it is down."""
@@ -161,13 +155,17 @@ class NodeProcess:
             return ""
         return "\n".join(lines[-LOG_TAIL_LINES:])
 
-    async def _wait_gone(self, timeout_s: float) -> None:
+    async def _kill(self) -> None:
+        if self._popen is None:
+            return
+        self._planned = True
+        self.signal(signal.SIGKILL)
         try:
-            await asyncio.wait_for(self._gone.wait(), timeout_s)
+            await asyncio.wait_for(self._gone.wait(), KILL_TIMEOUT_S)
         except TimeoutError:
             raise Unavailable(
-                f"{self.name} (pid {self.pid}) did not end within {timeout_s:.0f} s of SIGKILL: "
-                "the kernel holds it (state D?)"
+                f"{self.name} (pid {self.pid}) did not end within {KILL_TIMEOUT_S:.0f} s of "
+                "SIGKILL: the kernel holds it (state D?)"
             ) from None
 
     async def _start(self) -> None:
@@ -185,12 +183,21 @@ class NodeProcess:
                     return _popen(line, log.fileno(), environment)
 
                 wrapped = [*boot("exec_with_parent"), *argv] if self._tied else argv
-                process = await self._launch(popen, wrapped)
+                await self._launch_and_adopt(popen, wrapped)
         except OSError as error:
             raise Unavailable(
                 f"{self.name} cannot be started: {error.strerror}: {error.filename or argv[0]}"
             ) from error
-        self._adopt(process)
+
+    async def _launch_and_adopt(
+        self, popen: Callable[[Sequence[str]], Popen], argv: list[str]
+    ) -> None:
+        """Start the process; one that was born while this was cancelled is ours all the same."""
+        birth = asyncio.ensure_future(self._launch(popen, argv))
+        try:
+            await asyncio.shield(birth)
+        finally:
+            self._adopt(await birth)
 
     def _adopt(self, process: Popen) -> None:
         self._popen, self._started = process, time.monotonic()
@@ -224,18 +231,21 @@ class NodeProcess:
         if self.automatic and not self._held:
             self._again = asyncio.create_task(self._start_again(uptime_s))
 
+    def _may_restart(self) -> bool:
+        return self.automatic and not self._held and self._restarts <= RESTARTS_MAX
+
     async def _start_again(self, uptime_s: float) -> None:
         """Restart with a back-off that a process which keeps ending cannot outrun."""
         quick = not self._planned and uptime_s < RESTART_CALM_S
         self._quick_exits = self._quick_exits + 1 if quick else 0
-        while self._restarts < RESTARTS_MAX and self.automatic and not self._held:
+        while self._may_restart():
             self._restarts += 1
             await asyncio.sleep(
                 min(RESTART_DELAY_S * 2 ** min(self._quick_exits, 10), RESTART_DELAY_MAX_S)
             )
             try:
                 async with self._lock:
-                    if self._popen is None and not self._held:
+                    if self._popen is None and self._may_restart():
                         await self._start()
                 return
             except Unavailable:  # fork or exec failed: try again, later each time

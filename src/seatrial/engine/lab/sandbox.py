@@ -14,7 +14,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
@@ -165,59 +165,59 @@ async def run(
 ) -> int:
     """Run `argv` in a sandbox to its end and return its exit status.
 
-    The first Ctrl-C or SIGTERM goes to the program, for an orderly end within `grace_s`; the
-    second one, or the end of the grace, kills everything. Call it in the main thread: signal
-    handlers of the running loop are set meanwhile.
+    The first Ctrl-C, SIGTERM or SIGHUP goes to the program (SIGHUP as SIGTERM) for an orderly
+    end within `grace_s`; the second one, or the end of the grace, kills everything. Call it in
+    the main thread: signal handlers are set meanwhile.
     """
-    loop = asyncio.get_running_loop()
-    asked, again = asyncio.Event(), asyncio.Event()
-    received: list[int] = []
-
-    def on_signal(number: int) -> None:
-        received.append(number)
-        (again if asked.is_set() else asked).set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
     sandbox: Sandbox | None = None
+    with _signals() as received:
+        try:
+            sandbox = await start(
+                argv,
+                isolation=isolation,
+                env=env,
+                cwd=cwd,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+            )
+            ended = asyncio.create_task(sandbox.wait())
+            first = asyncio.create_task(received.get())
+            await asyncio.wait({ended, first}, return_when="FIRST_COMPLETED")
+            if not ended.done():
+                sandbox.send_signal(first.result())
+                first = asyncio.create_task(received.get())
+                await asyncio.wait({ended, first}, timeout=grace_s, return_when="FIRST_COMPLETED")
+            first.cancel()
+            if not ended.done():
+                await sandbox.kill()
+            return await ended
+        except BaseException:
+            if sandbox is not None:
+                await sandbox.kill()
+            raise
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Queue[int]]:
+    """The signals that ask for an end, as the program is to get them; handlers are put back."""
+    loop = asyncio.get_running_loop()
+    received: asyncio.Queue[int] = asyncio.Queue()
+    meanings = {
+        signal.SIGINT: signal.SIGINT,
+        signal.SIGTERM: signal.SIGTERM,
+        signal.SIGHUP: signal.SIGTERM,
+    }
+    before = {number: signal.getsignal(number) for number in meanings}
+    ours = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # nohup, &
+    for number in ours:
+        loop.add_signal_handler(number, received.put_nowait, meanings[number])
     try:
-        sandbox = await start(
-            argv,
-            isolation=isolation,
-            env=env,
-            cwd=cwd,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-        )
-        ended = asyncio.create_task(sandbox.wait())
-        await _first(ended, asked.wait())
-        if not ended.done():
-            sandbox.send_signal(received[0])
-            await _first(ended, again.wait(), timeout_s=grace_s)
-        if not ended.done():
-            await sandbox.kill()
-        return await ended
-    except BaseException:
-        if sandbox is not None:
-            await sandbox.kill()
-        raise
+        yield received
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ours:
             loop.remove_signal_handler(number)
-
-
-async def _first(
-    task: asyncio.Task[int],
-    event: Coroutine[object, object, object],
-    timeout_s: float | None = None,
-) -> None:
-    """Wait until `task` is done, `event` happened or the time is over; the task runs on."""
-    other = asyncio.ensure_future(event)
-    try:
-        await asyncio.wait({task, other}, timeout=timeout_s, return_when="FIRST_COMPLETED")
-    finally:
-        other.cancel()
+            signal.signal(number, before[number])
 
 
 async def _read_status(fd: int) -> str:

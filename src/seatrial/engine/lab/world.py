@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from seatrial.engine.lab import syscalls
+from seatrial.engine.lab import init, syscalls
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -23,7 +24,7 @@ from seatrial.target import Command, Node, Target
 START_TIMEOUT_S = 30.0
 #: How soon a node that is not ready is asked again.
 READY_INTERVAL_S = 0.05
-#: The most that all nodes' data may take (memory, where it lies on a tmpfs).
+#: The most that all nodes' data may take on a tmpfs, and half of the memory if that is less.
 SCRATCH_BYTES_MAX = 4 << 30
 
 
@@ -143,7 +144,7 @@ class Lab:
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
-        self._made_scratch = self._mounted = False
+        self._made_scratch = self._mounted = self._started = False
 
     @property
     def world(self) -> World:
@@ -161,6 +162,8 @@ class Lab:
         Raises `Unavailable` with the reason (and a node's last words), `CannotCreate` for the
         folders. What was begun is undone by `stop`.
         """
+        if self.isolation == "namespace":
+            _insist_on_a_sandbox()
         self._make_folders()
         await self._links.start()
         self.nodes = tuple(self._place(name) for name in self._names)
@@ -169,6 +172,7 @@ class Lab:
             self.isolation, self.nodes, self._links, self._supervisor, self._target
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._started = True
 
     def _make_folders(self) -> None:
         try:
@@ -177,7 +181,8 @@ class Lab:
             self._logs.mkdir(parents=True, exist_ok=True)
             if self.isolation == "namespace":
                 flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-                size = f"size={self._bytes_max},mode=0700"
+                memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+                size = f"size={min(self._bytes_max, memory // 2)},mode=0700"
                 syscalls.mount("seatrial", str(self._scratch), "tmpfs", flags, size)
                 self._mounted = True
             for name in self._names:
@@ -211,12 +216,19 @@ class Lab:
         return lambda popen, argv: self._links.launch(name, popen, argv)
 
     async def heal_everything(self) -> None:
-        """Undo all cuts, let stopped processes run on, start all that are down."""
+        """Undo all cuts, let stopped processes run on, start all that are down.
+
+        What does not come back stands in `audit`. Nothing to do where `start` did not succeed.
+        """
+        if not self._started:
+            return
         await self._links.mend_all()
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
         """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        if not self._started:
+            return ()
         found = list(self._links.broken())
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
@@ -253,3 +265,12 @@ class Lab:
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+def _insist_on_a_sandbox() -> None:
+    """Else root would build the trial's bridge and mount its data on the host itself."""
+    if os.environ.get(init.NAMESPACE_VARIABLE) != init.own_network():
+        raise UsageError(
+            "a lab with isolation 'namespace' was started outside a sandbox\n\n"
+            "hint: start the program with `seatrial.engine.lab.sandbox.run`"
+        )

@@ -38,7 +38,7 @@ _CREATE = rpc.Compare.CompareTarget.Value("CREATE")
 class EtcdClient:
     """Registers, transactions, a set and replica fingerprints on one node of etcd.
 
-    `timeout_s` bounds each gRPC call. `serializable`: reads are answered from this node's own copy
+    `timeout_s` bounds each method. `serializable`: reads are answered from this node's own copy
     and may be stale (a client that lies, for tests).
     """
 
@@ -88,7 +88,8 @@ class EtcdClient:
         else:
             compare = rpc.Compare(result=_EQUAL, target=_VALUE, key=name, value=encode(old))
         put = rpc.RequestOp(request_put=rpc.PutRequest(key=name, value=encode(new)))
-        answer = await self._do_txn(rpc.TxnRequest(compare=(compare,), success=(put,)), read=False)
+        request = rpc.TxnRequest(compare=(compare,), success=(put,))
+        answer = await self._do_txn(request, self._timeout_s, read=False)
         return bool(answer.succeeded)
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────
@@ -98,7 +99,9 @@ class EtcdClient:
 
         Raises `OpRefused` if it lost `transaction.ATTEMPTS_MAX` races, certainly without effect.
         """
-        return await transaction.transact(self._do_txn, micro_ops, serializable=self._serializable)
+        return await transaction.transact(
+            self._do_txn, micro_ops, self._timeout_s, serializable=self._serializable
+        )
 
     # ── a grow-only set ──────────────────────────────────────────────────────────────────────
 
@@ -141,9 +144,11 @@ class EtcdClient:
         except RpcError as error:
             raise await self._failure(error, read=False) from None
 
-    async def _do_txn(self, request: rpc.TxnRequest, *, read: bool) -> rpc.TxnResponse:
+    async def _do_txn(
+        self, request: rpc.TxnRequest, timeout_s: float, *, read: bool
+    ) -> rpc.TxnResponse:
         try:
-            return await self._txn(request, timeout=self._timeout_s)
+            return await self._txn(request, timeout=timeout_s)
         except RpcError as error:
             raise await self._failure(error, read=read) from None
 

@@ -16,6 +16,7 @@ Everything is read from the node's own copy, without consensus. The keys of a fi
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,13 +38,21 @@ _NO_END = b"\0"
 async def take_fingerprint(
     channel: aio.Channel, name: str, timeout_s: float
 ) -> Mapping[str, Value]:
-    """The fingerprint of the node behind `channel`; raises gRPC's error. O(size of its data)."""
+    """The fingerprint of the node behind `channel`; raises gRPC's error. O(size of its data).
+
+    `timeout_s` bounds all of it.
+    """
     view: Mapping[str, Value] = {}
+    deadline = time.monotonic() + timeout_s
+
+    def left_s() -> float:
+        return max(0.0, deadline - time.monotonic())
+
     for _ in range(ATTEMPTS_MAX):
-        before = await ask_status(channel, name, timeout_s)
-        hashed = await _hash_kv(channel, before.revision, timeout_s)
-        digest, keys = await _digest(channel, before.revision, timeout_s)
-        after = await ask_status(channel, name, timeout_s)
+        before = await ask_status(channel, name, left_s())
+        hashed = await _hash_kv(channel, before.revision, left_s())
+        digest, keys = await _digest(channel, before.revision, left_s())
+        after = await ask_status(channel, name, left_s())
         settled = (before.applied_index, before.revision) == (after.applied_index, after.revision)
         view = _view(before, hashed, digest, keys, settled)
         if settled:

@@ -1,6 +1,6 @@
 """What a node says of itself: its identity, its place in raft, and its revision.
 
-Asked over a channel of its own, so that a probe never waits behind the load.
+Asked over a connection of its own, so that a probe never waits behind the load.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ async def ask_status(channel: aio.Channel, name: str, timeout_s: float) -> NodeS
 
 async def status(node: Node, timeout_s: float) -> NodeStatus | None:
     """The node's status, None if it does not answer in time."""
-    async with open_channel(node) as channel:
+    async with open_channel(node, private=True) as channel:
         try:
             return await ask_status(channel, node.name, timeout_s)
         except RpcError:
@@ -81,7 +81,7 @@ async def statuses(cluster: Sequence[Node], timeout_s: float) -> tuple[NodeStatu
 
 async def takes_part(node: Node, timeout_s: float) -> bool:
     """Whether the node answers one linearizable read, which needs a quorum."""
-    async with open_channel(node) as channel:
+    async with open_channel(node, private=True) as channel:
         call: Any = channel.unary_unary(
             "/etcdserverpb.KV/Range", rpc.RangeRequest.SerializeToString, None
         )

@@ -14,6 +14,7 @@ a read.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -34,27 +35,36 @@ _MOD = rpc.Compare.CompareTarget.Value("MOD")
 
 
 class Send(Protocol):
-    """Sends one `Txn`; raises `OpFailed` or `OpUnknown`."""
+    """Sends one `Txn` within `timeout_s`; raises `OpFailed` or `OpUnknown`."""
 
-    async def __call__(self, request: rpc.TxnRequest, *, read: bool) -> rpc.TxnResponse:
+    async def __call__(
+        self, request: rpc.TxnRequest, timeout_s: float, *, read: bool
+    ) -> rpc.TxnResponse:
         """The answer; `read`: the request only reads."""
         ...
 
 
 async def transact(
-    send: Send, micro_ops: Sequence[MicroOp], *, serializable: bool
+    send: Send, micro_ops: Sequence[MicroOp], timeout_s: float, *, serializable: bool
 ) -> tuple[Value, ...]:
-    """Carry out `micro_ops` as one transaction; raises `OpRefused` if it lost all its races."""
+    """Carry out `micro_ops` as one transaction; raises `OpRefused` if it lost all its races.
+
+    `timeout_s` bounds all attempts together.
+    """
+    deadline = time.monotonic() + timeout_s
     keys = tuple(dict.fromkeys(key for _, key, _ in micro_ops))
     names = {key: f"{PREFIX}{key}".encode() for key in keys}
     reads = tuple(
         rpc.RequestOp(request_range=rpc.RangeRequest(key=names[key], serializable=serializable))
         for key in keys
     )
-    answer = await send(rpc.TxnRequest(success=reads), read=True)
+    answer = await send(rpc.TxnRequest(success=reads), timeout_s, read=True)
     if all(f == "r" for f, _, _ in micro_ops):
         return _apply(micro_ops, _seen(keys, answer))[0]
-    for _ in range(ATTEMPTS_MAX):
+    for attempt in range(ATTEMPTS_MAX):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise OpRefused(f"no time left after {attempt} lost races")
         seen = _seen(keys, answer)
         done, written = _apply(micro_ops, seen)
         request = rpc.TxnRequest(
@@ -68,7 +78,7 @@ async def transact(
             ],
             failure=reads,
         )
-        answer = await send(request, read=False)
+        answer = await send(request, left_s, read=False)
         if answer.succeeded:
             return done
     raise OpRefused(f"lost {ATTEMPTS_MAX} races for its keys")

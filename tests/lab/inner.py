@@ -1,4 +1,4 @@
-"""What runs inside a sandbox in the lab's tests: `lab_inner.py SCENARIO ISOLATION FOLDER`.
+"""What runs inside a sandbox: `python -m tests.lab.inner SCENARIO ISOLATION FOLDER`.
 
 A scenario fails by an assertion; its traceback goes to stderr, which the test shows.
 """
@@ -17,8 +17,7 @@ from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 
-from lab_tiny import TinyTarget, ask
-
+from seatrial.engine.lab import sandbox
 from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import RESTART_DELAY_S, read_stat
 from seatrial.engine.lab.world import Lab
@@ -28,6 +27,7 @@ from seatrial.faults.kill import KILL
 from seatrial.faults.partition import PARTITION, cuts
 from seatrial.faults.pause import PAUSE
 from seatrial.target import Command, Node
+from tests.lab.tiny import TinyTarget, ask
 
 THREE = ("n1", "n2", "n3")
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -238,6 +238,8 @@ async def bad_start(isolation: str, folder: Path) -> None:
                 raise AssertionError("it started")
         except Unavailable as error:
             assert expected in str(error), error
+        await lab.heal_everything()
+        assert lab.audit() == (), "nothing is left of what did not start"
         assert time.monotonic() - begin < 5
     lab = Lab(
         TinyTarget(("/bin/sleep", "100")),
@@ -257,6 +259,26 @@ async def bad_start(isolation: str, folder: Path) -> None:
             raise AssertionError("it started")
     except CannotCreate:
         pass
+
+
+async def forbidden(isolation: str, folder: Path) -> None:
+    """Root does without user namespaces; where no namespace is allowed the hint says what to do.
+
+    The settings belong to the sandbox's own user namespace: the host's do not change.
+    """
+    settings = Path("/proc/sys/user")
+    (settings / "max_user_namespaces").write_text("0")
+    inner = await sandbox.start(["/bin/sh", "-c", "test $$ = 2"], isolation=isolation)
+    assert await inner.wait() == 0, "a PID namespace without a user namespace"
+    (settings / "max_pid_namespaces").write_text("0")
+    try:
+        await sandbox.start(["/bin/true"], isolation=isolation)
+        raise AssertionError("it started")
+    except Unavailable as error:
+        assert "does not allow the lab's namespaces: unshare: No space left" in str(error), error
+        assert "--isolation none" in str(error)
+    inner = await sandbox.start(["/bin/true"], isolation="none")
+    assert await inner.wait() == 0
 
 
 async def trial(kind: FaultKind, lab: Lab, fault: PlannedFault, victims: list[str]) -> list[Proof]:
@@ -400,6 +422,7 @@ SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
         process_faults,
         partitions,
         etcd,
+        forbidden,
     )
 }
 
