@@ -151,6 +151,7 @@ def test_a_picture_is_drawn_without_what_could_act(tmp_path: Path) -> None:
     assert "read 3 → 9017" in picture
     assert 'marker-end="url(#anomaly-linearizable-0-tip)"' in picture
     assert 'id="anomaly-linearizable-0-tip"' in picture
+    assert 'width="420"' in picture
     for gone in ("script", "alert", "href", "evil", "onclick", "gone"):
         assert gone not in picture
 
@@ -179,6 +180,22 @@ def test_a_picture_refers_to_nothing_outside(attribute: str) -> None:
     """An attribute that could reach out or act is dropped, the element stays."""
     drawn = clean(f'<svg xmlns="http://www.w3.org/2000/svg"><rect x="1" {attribute}/></svg>', "p-")
     assert drawn == '<svg><rect x="1"></rect></svg>'
+
+
+def test_styles_of_a_picture_stay_inside_it() -> None:
+    """Rules and style attributes become attributes; rules that are not plain are dropped."""
+    drawn = clean(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 40" style="max-width:90px">'
+        "<style>body{display:none}text{font:13px serif;fill:#123}.l{fill:red;position:fixed}"
+        '@import "x";.u{fill:url(http://evil.example/)}</style><text class="l verdict">a</text>'
+        '<text class="u" style="fill:blue;cursor:url(x)">b</text></svg>',
+        "p-",
+    )
+    assert drawn == (
+        '<svg viewBox="0 0 90 40" width="90">'
+        '<text font-size="13px" font-family="serif" fill="red">a</text>'
+        '<text font-size="13px" font-family="serif" fill="blue">b</text></svg>'
+    )
 
 
 FILES = ["plan.json", "trial.json", "history.arrow", "verdict.json"]
