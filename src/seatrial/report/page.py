@@ -51,7 +51,7 @@ def render(material: Material, title: str = "", repeat: str = "") -> str:
         "faults": faults,
         "facts": facts,
         "figure": figure.draw(facts, faults) if facts else None,
-        "anomalies": anomaly_views(material, verdict, origin_ns),
+        "anomalies": anomaly_views(material, verdict, faults, origin_ns),
         "steady": steady_views(material, verdict, origin_ns),
         "by_f": (),
         "errors": (),
