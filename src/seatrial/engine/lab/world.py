@@ -234,10 +234,16 @@ class Lab:
         found += [f"{node} is down" for node in self._supervisor.down()]
         return tuple(found)
 
-    async def stop(self) -> None:
-        """End the nodes, free network and data; safe after a `start` that failed."""
+    async def stop(self, keep: Path | None = None) -> None:
+        """End the nodes, free network and data; safe after a `start` that failed.
+
+        `keep`: a new folder that gets a copy of the nodes' data once they have ended. Raises
+        `CannotCreate` if it cannot be written, with all else freed.
+        """
         try:
             await self._supervisor.stop()
+            if keep is not None:
+                await asyncio.to_thread(self._copy_data, keep)
         finally:
             await self._links.stop()
             with contextlib.suppress(OSError):
@@ -249,6 +255,14 @@ class Lab:
             if self._made_scratch:
                 with contextlib.suppress(OSError):
                     self._scratch.rmdir()
+
+    def _copy_data(self, keep: Path) -> None:
+        try:
+            shutil.copytree(self._scratch, keep)
+        except (OSError, shutil.Error) as error:
+            raise CannotCreate(
+                f"the nodes' data cannot be kept in {keep}: {error}\n\nhint: free some space"
+            ) from error
 
     async def __aenter__(self) -> Lab:
         try:
