@@ -179,15 +179,22 @@ def test_the_picture_is_whole_and_harmless() -> None:
     assert "process 1" in "".join(root.itertext())
 
 
-def test_no_time_left_is_unknown_and_says_how_far() -> None:
-    """A search that may not go on does not guess."""
-    ops = made_by_a_register(1, 3000, values=3)
-    verdict = make(CheckOptions(initial=0)).check(build(ops), Budget(0.0, 4 << 30, 0.0))
-    assert verdict.verdict in ("unknown", "valid")
-    writes = " ".join(f"{p}:w{p % 3}" for p in range(24))
-    ends = " ".join(f"{p}." for p in range(24))
-    verdict = make(CheckOptions(initial=9)).check(
-        history(f"{writes} 99:r 99=9 99:r 99=7 {ends}".replace("99=7", "99=2")),
-        Budget(0.0, 1 << 20, 0.0),
-    )
-    assert verdict.verdict in ("unknown", "valid")
+def hard() -> History:
+    """Sixteen writes of 0 … 3, half open for ever so long, and reads that need one write more."""
+    writes = [Op(Type.INVOKE, p, "write", p % 4) for p in range(24)]
+    reads = [
+        Op(kind, 99, "read", None if kind == Type.INVOKE else n % 2)
+        for n in range(13)
+        for kind in (Type.INVOKE, Type.OK)
+    ]
+    ends = [Op(Type.OK, p, "write", p % 4) for p in range(24)]
+    return build([*writes, *reads, *ends])
+
+
+def test_a_budget_that_is_used_up_is_unknown_and_says_how_far() -> None:
+    """A search that may not go on does not guess; with a budget it has the answer."""
+    checker = make(CheckOptions(initial=9))
+    memory = checker.check(hard(), Budget.start(60, 1 << 10))
+    assert memory.verdict == "unknown"
+    assert "memory" in memory.cause and "events" in memory.cause
+    assert checker.check(hard(), Budget.start()).verdict == "invalid"
