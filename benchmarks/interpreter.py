@@ -119,11 +119,10 @@ def main() -> None:
     parser.add_argument("--ops", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    count = args.ops
+    count: int = args.ops
 
     def cost(run: Callable[[], float]) -> float:
-        best: float = min(run() for _ in range(args.rounds))
-        return best / count * 1e6
+        return min(run() for _ in range(args.rounds)) / count * 1e6
 
     client = cost(lambda: bare(instant, count))
     flat = cost(lambda: whole(limit(count, constant("read")), instant, None))

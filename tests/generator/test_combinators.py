@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.errors import SeatrialError, UsageError
@@ -294,6 +294,7 @@ def test_no_free_thread_is_pending() -> None:
         assert isinstance(op, Op)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(1, 2**40))
 def test_draws_stay_in_bounds(draw: int, bound: int) -> None:
     """Below the bound, and in [0, 1)."""

@@ -71,6 +71,23 @@ def test_delay_is_exact() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("stall_ms", "times_ms"),
+    [(50, [0, 50, 50, 50, 50, 50, 60, 70]), (150, [0, 150, 160, 170, 180, 190, 200, 210])],
+)
+def test_a_short_stall_is_made_up_for_and_a_long_one_is_not(
+    stall_ms: int, times_ms: list[int]
+) -> None:
+    """Timers are late, and a rate must not sink by that; a stuck target must not be flooded."""
+
+    def first_is_slow(op: Op, thread: int, draw: int) -> tuple[Type, int]:
+        return Type.OK, 0 if op.time_ns else stall_ms * 1_000_000
+
+    gen = delay(0.01, limit(8, constant("w")))
+    got = invocations(gen, concurrency=1, completion=first_is_slow)
+    assert [t // 1_000_000 for t, _, _ in got] == times_ms
+
+
 def test_stagger_has_its_mean_and_its_bounds() -> None:
     """Gaps are uniform between 0 and twice the mean."""
     times = [t for t, _, _ in invocations(stagger(1e-3, limit(4000, constant("w")), seed=3))]

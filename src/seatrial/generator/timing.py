@@ -17,7 +17,7 @@ from seatrial.op import Op
 SECOND_NS: Final = 1_000_000_000
 #: How late an op may be and the next gap still count from when it was due. Timers are late by a
 #: millisecond or two; a rate of thousands a second would sink by half if gaps counted from there.
-LATE_NS: Final = 20_000_000
+LATE_NS: Final = 100_000_000
 _NEVER: Final = -1
 
 
@@ -137,7 +137,7 @@ class Sleep(NamedTuple):
 def stagger(mean_s: float, gen: Generator, seed: int = 0) -> Generator:
     """Gaps drawn uniformly from 0 to 2 · `mean_s` seconds, over all threads together.
 
-    Gaps count from when an op was due. An op that is more than 20 ms late (no thread was free) is
+    Gaps count from when an op was due. An op that is more than 100 ms late (no thread was free) is
     not made up for: the next gap counts from the op itself.
     """
     return _Stagger(2 * _span_ns("stagger", mean_s), _NEVER, derive(seed, "stagger"), gen)

@@ -83,7 +83,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "negative-balance": Bug("the balance is checked in an old snapshot", "bank", ("bank",)),
     "lost-message": Bug("an acknowledged enqueue is dropped", "queue", ("total-queue",)),
     "duplicate-dequeue": Bug("a message is given to two consumers", "queue", ("queue",)),
-    "reordered-queue": Bug("a dequeue takes the second message", "queue", _LIN),
+    "reordered-queue": Bug("a dequeue takes the last message", "queue", _LIN),
     "lost-increment": Bug("an acknowledged increment is dropped", "counter", ("counter",)),
     "double-increment": Bug("a retried increment counts twice", "counter", ("counter",)),
     "lock-given-twice": Bug("a lock is granted while it is held", "lock", _LIN),

@@ -24,7 +24,7 @@ from seatrial.verdict import Json, Validity
 
 SCHEMA: Final = "seatrial/canary/1"
 #: Numbers of ops tried, one after another, until the bug is caught.
-SIZES: Final = (125, 250, 500, 1000)
+SIZES: Final = (125, 250, 500, 1000, 2000)
 #: Ops of each trial without a bug.
 CLEAN_OPS: Final = 500
 CHECK_TIMEOUT_S: Final = 5.0
@@ -120,15 +120,21 @@ def _plant(name: str, seeds: int, sizes: tuple[int, ...]) -> list[Catch]:
     checkers = checkers_of(bug.workload, WORKLOADS[bug.workload].isolations[0])
     needed: dict[str, list[int]] = {checker: [] for checker in checkers}
     for seed in range(seeds):
-        left = dict(checkers)
+        left = [checker for checker in checkers if checker in bug.checkers]
+        besides = [checker for checker in checkers if checker not in bug.checkers]
         for ops in sizes:
             history = simulate(bug.workload, seed=seed, ops=ops, bug=name)
-            for checker, options in tuple(left.items()):
-                if _verdict(checker, options, history) is Validity.INVALID:
+            last = ops == sizes[-1]
+            for checker in tuple(left):
+                if _verdict(checker, checkers[checker], history) is Validity.INVALID:
                     needed[checker].append(ops)
-                    del left[checker]
-            if not any(checker in bug.checkers for checker in left):
-                break  # Those that must have caught it have.
+                    left.remove(checker)
+            if left and not last:
+                continue
+            for checker in besides:  # Judged once, where those that must catch it are done.
+                if _verdict(checker, checkers[checker], history) is Validity.INVALID:
+                    needed[checker].append(ops)
+            break
     return [
         Catch(name, bug.workload, checker, checker in bug.checkers, seeds, tuple(ops))
         for checker, ops in needed.items()

@@ -303,7 +303,7 @@ def _dequeue(machine: Machine, call: Call) -> Answer:
     queue = machine.items("queue")
     if not queue:
         return Type.FAIL, None
-    at = 1 if len(queue) > 1 and machine.has("reordered-queue", call, 10) else 0
+    at = len(queue) - 1 if machine.has("reordered-queue", call, 25) else 0
     if not machine.has("duplicate-dequeue", call, 5):
         machine.put("queue", (*queue[:at], *queue[at + 1 :]), call)
     return Type.OK, queue[at]

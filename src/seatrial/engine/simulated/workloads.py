@@ -109,7 +109,7 @@ def _queue(seed: int) -> Generator:
     def enqueue(state: int, draw: int, context: Context) -> tuple[Body, int]:
         return ("enqueue", state, None), state + 1
 
-    return mix(unfold(enqueue, 0, seed), constant("dequeue"), seed=seed)
+    return weighted_mix((6, unfold(enqueue, 0, seed)), (5, constant("dequeue")), seed=seed)
 
 
 def _drain(seed: int) -> Generator:
