@@ -70,16 +70,18 @@ def measure(row: Row, seed: int) -> dict[str, object]:
     budget = Budget.start(timeout_s=3600, memory_bytes=64 << 30)
     checker.check(store(WARM_UP, row.store, 1, registers=registers), budget)
     history = store(row.txns, row.store, seed, registers=registers)
-    times = []
+    times, cpu = [], []
     for _ in range(REPEATS):
         fresh = replace(history)  # without the caches of the run before
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         verdict = checker.check(fresh, budget)
         times.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - used)
     return {
         "verdict": verdict.verdict.value,
         "names": [anomaly.name for anomaly in verdict.anomalies],
         "s": min(times),
+        "cpu": min(cpu),
         "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -94,7 +96,7 @@ def _apart(row: Row, seed: int) -> dict[str, object]:
 
 
 def _print(row: Row, got: dict[str, object]) -> None:
-    seconds, mb = float(str(got["s"])), float(str(got["mb"]))
+    seconds, cpu, mb = (float(str(got[name])) for name in ("s", "cpu", "mb"))
     elle = f"{row.elle_s:7.2f} {row.elle_mb:8,.0f}" if row.elle_s and row.elle_mb else " " * 16
     ratio = f"{row.elle_s / seconds:6.0f}x" if row.elle_s else "      -"
     names = got["names"]
@@ -102,7 +104,7 @@ def _print(row: Row, got: dict[str, object]) -> None:
     found = " ".join(map(str, names)) or str(got["verdict"])
     print(
         f"{row.checker:12} {row.txns:>11,} {row.store:4} {row.sources or '-':28} "
-        f"{seconds:8.3f} {mb:7,.0f} {elle} {ratio}  {found}",
+        f"{seconds:8.3f} {cpu:8.3f} {mb:7,.0f} {elle} {ratio}  {found}",
         flush=True,
     )
 
@@ -123,8 +125,8 @@ def main() -> None:
         return
     print(f"seed {args.seed}")
     print(
-        f"{'checker':12} {'txns':>11} {'store':4} {'version order':28} {'s':>8} {'MB':>7} "
-        f"{'Elle s':>7} {'Elle MB':>8} {'ratio':>7}  found"
+        f"{'checker':12} {'txns':>11} {'store':4} {'version order':28} {'s':>8} "
+        f"{'cpu':>8} {'MB':>7} {'Elle s':>7} {'Elle MB':>8} {'ratio':>7}  found"
     )
     for row in ROWS + (LARGE if args.large else ()):
         if args.only in (None, row.checker) and args.store in (None, row.store):

@@ -39,7 +39,7 @@ SNAPSHOT = (
     "strong-snapshot-isolation",
 )
 #: Pairs of chains given to the solver at most.
-CHOICES_MAX = 200_000
+CHOICES_MAX = 20_000
 #: Transactions of an unexplained history that are named.
 SHOWN = 12
 
@@ -121,7 +121,7 @@ class KeyValue:
         left = 0
         if not possible:
             pairs = choices(c, CHOICES_MAX)
-            left = len(pairs[0]) if pairs else CHOICES_MAX
+            left = len(pairs[0]) if pairs else CHOICES_MAX + 1
             details["choices"] = left
             details["decided_by"] = "search"
             possible = None
@@ -171,7 +171,7 @@ class KeyValue:
             )
         if possible is None:
             return Verdict.unknown(
-                f"out of bounds with {left:,} pairs of writes whose order is open",
+                f"out of bounds: at least {left:,} pairs of writes whose order is open",
                 judged=txns.committed,
                 details=details,
             )

@@ -121,7 +121,7 @@ def solve(
             model = solver.get_model()
             truth[[x for x in model if x > 0]] = True
             take = truth[np.abs(choice.literal)] == (choice.literal > 0)
-            learnt = _circles(graph, *graph.with_choice(choice, take))
+            learnt = _circles(graph, *graph.with_choice(choice, take), budget)
             if not learnt:
                 return Answer(True, turn)
             for clause, nodes in learnt:
@@ -132,7 +132,9 @@ def solve(
     return Answer(None, ROUNDS_MAX, tuple(dict.fromkeys(involved)))
 
 
-def _circles(graph: _Graph, src: I32, dst: I32, literal: I32) -> list[tuple[list[int], list[int]]]:
+def _circles(
+    graph: _Graph, src: I32, dst: I32, literal: I32, budget: Budget
+) -> list[tuple[list[int], list[int]]]:
     """Circles: a clause that forbids the choices on each, and its nodes."""
     component = components(graph.nodes, src, dst)
     inside = np.flatnonzero(component[src] == component[dst])
@@ -148,6 +150,8 @@ def _circles(graph: _Graph, src: I32, dst: I32, literal: I32) -> list[tuple[list
     step = max(1, len(starts) // LEARNT_A_ROUND)
     found: list[tuple[list[int], list[int]]] = []
     for e in starts[::step].tolist():
+        if found and budget.left_s <= 0:
+            break
         path, _ = find_path(start, out, kinds, int(b[e]), int(a[e]))
         nodes = [int(a[e]), *path[:-1]]
         pairs = zip(nodes, nodes[1:] + nodes[:1], strict=True)
