@@ -254,7 +254,20 @@ def test_a_history_without_a_trial(tmp_path: Path) -> None:
     text = render_history(alone, sea.verdict("invalid", proof), title="register.edn")
     page = assert_alone(text)
     assert_drawn(text, at_least=3)
+    assert "start of the history" in page.said
     assert "register.edn" in page.said and "write 3 := 9041" in page.said
+
+
+def test_faults_are_read_from_a_history_alone() -> None:
+    """Where only the nemesis' ops tell of faults, kind, victim and real window come from them."""
+    made = sea.history(800)
+    text = render_history(
+        made.history, sea.verdict("invalid", made.proof) | {"faults": []}, title="t"
+    )
+    page = assert_alone(text)
+    assert "F1 kill on n1" in page.said
+    assert "12.04 to 16.70 s" in page.said
+    assert "F1 kill n1" in page.said
 
 
 def test_a_history_without_times(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ from seatrial.timeline import (
 )
 
 BINS_MAX: Final = 200
+#: A rate over less than this says nothing.
+BIN_S_MIN: Final = 0.1
 #: Rows of the table of errors.
 ERRORS_MAX: Final = 30
 #: Phases drawn.
@@ -106,7 +108,7 @@ def gather(history: History, faults: tuple[FaultView, ...], origin_ns: int) -> F
         return None
     start = min(int(found.start_ns.min()), origin_ns)
     end = max(int(found.end_ns.max()), start + 1)
-    width = bin_width_s((end - start) / NS_PER_S, BINS_MAX)
+    width = max(BIN_S_MIN, bin_width_s((end - start) / NS_PER_S, BINS_MAX))
     edges = edges_ns(start, end + 1, width)
     ok = found.type == Type.OK
     latency = quantiles(found.end_ns[ok], found.latency_ms[ok], edges, (0.5, 0.99, 1.0))
