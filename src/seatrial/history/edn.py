@@ -32,6 +32,8 @@ _SPANS = 1 << 12
 _L, _I, _B = np.int64, np.int32, np.uint8
 _ROW_KINDS = (_L, _I, _B, _I, _L, _I, _L, _B, _L, _L, _L)
 _MICRO_KINDS = (_I, _L, _B, _L, _L)
+#: Files up to this size are read without the compiled scanner.
+SMALL_BYTES = 1 << 20
 _BLANK = re.compile(rb"(?:[\s,]+|;[^\n]*)*")
 _BOM = b"\xef\xbb\xbf"
 
@@ -47,7 +49,24 @@ def read_edn(path: Path | str) -> History:
         buf = np.memmap(path, np.uint8, "r")
     except OSError as error:
         raise NoInput(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    return _Reading(buf, str(path)).history()
+    small = _read_small(path) if len(buf) <= SMALL_BYTES else None
+    return _Reading(buf, str(path)).history() if small is None else small
+
+
+def _read_small(path: Path | str) -> History | None:
+    """A small file through the general reader; None where it is malformed.
+
+    The scanner has to be compiled once a machine, which takes longer than to read such a file. It
+    is asked all the same where something is wrong, because it knows the line.
+    """
+    builder, named, counted = HistoryBuilder(), True, False
+    try:
+        for op in slow_ops(path):
+            builder.append(op)
+            named, counted = named and bool(op.f), counted or op.index < 0
+    except (BadData, ValueError, RecursionError):
+        return None
+    return settled(builder.history(), named, counted)
 
 
 def write_edn(history: History, path: Path | str) -> None:
@@ -306,15 +325,16 @@ def _starts(pieces: Iterable[tuple[I64, int]]) -> I64:
 
 
 def slow_ops(path: Path | str) -> Iterator[Op]:
-    """Every op of a file through the general reader alone: the scanner's oracle in tests."""
+    """Every op of a file through the general reader alone; raises `BadData` or `ValueError`."""
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     try:
         forms, _ = parse(f"[{text}\n]")
     except Unclosed:
         raise BadData(f"{path}: a form is never closed") from None
-    assert isinstance(forms, tuple)
+    forms = forms if isinstance(forms, tuple) else ()
     if len(forms) == 1 and isinstance(forms[0], tuple):
         forms = forms[0]
     for form in forms:
-        assert isinstance(form, dict)
+        if not isinstance(form, dict):
+            raise BadData(f"{path}: an op is a map, not {quoted(str(form))}")
         yield op_from_fields(form)
