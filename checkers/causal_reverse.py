@@ -18,7 +18,7 @@ import numpy as np
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
 from seatrial.checkers.codes import codes, distinct, members
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, show, values
 from seatrial.history import History
 from seatrial.history.columns import I64
 from seatrial.op import Type
@@ -124,7 +124,7 @@ def _anomaly(
         writes.code[writes.acknowledged < latest[first]],
         elements[start[first] : start[first + 1]],
     )
-    names = listed(show(history.atoms.decode(code)) for code in missing.tolist())
+    names = values(history, missing)
     more = "" if len(bad) == 1 else f" ({len(bad):,} reads do so)"
     value = show(history.value(int(latest[first])))
     return Anomaly(

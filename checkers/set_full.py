@@ -28,7 +28,7 @@ import numpy as np
 from seatrial.checker import Budget
 from seatrial.checkers import keyed
 from seatrial.checkers.codes import codes, members
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, show, values
 from seatrial.history import History
 from seatrial.history.columns import I64, Bool
 from seatrial.op import Type
@@ -256,18 +256,14 @@ def _verdict(elements: _Elements, reads: int, anomalies: list[Anomaly]) -> Verdi
     return Verdict.valid(cause, judged=n, details=details)
 
 
-def _spread(values: I64) -> dict[str, Json]:
+def _spread(latency_ms: I64) -> dict[str, Json]:
     """Quantiles as Jepsen takes them: the value at place ⌊n·q⌋ of the sorted ones."""
-    ordered = np.sort(values)
+    ordered = np.sort(latency_ms)
     points = (0, 0.5, 0.95, 0.99, 1)
     return {f"{q:g}": int(ordered[min(len(ordered) - 1, int(len(ordered) * q))]) for q in points}
 
 
 # ── telling ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _names(history: History, code: I64) -> str:
-    return listed(show(history.atoms.decode(one)) for one in code[: EXAMPLES_MAX + 1].tolist())
 
 
 def _story(history: History, elements: _Elements, e: int, end: str) -> str:
@@ -297,7 +293,7 @@ def _lost(history: History, elements: _Elements) -> list[Anomaly]:
     return [
         Anomaly(
             "lost",
-            f"{count(len(lost), 'element')} ({_names(history, elements.code[lost])}) {verb} in "
+            f"{count(len(lost), 'element')} ({values(history, elements.code[lost])}) {verb} in "
             f"the set and then gone for good: {steps[0]}",
             ops=_ops(history, elements, lost),
             steps=tuple(steps),
@@ -343,7 +339,7 @@ def _unexpected(history: History, reads: _Reads, strange: Bool) -> list[Anomaly]
     return [
         Anomaly(
             "unexpected",
-            f"reads show {count(len(code), 'element')} ({_names(history, code)}) that nobody "
+            f"reads show {count(len(code), 'element')} ({values(history, code)}) that nobody "
             f"tried to add, the first in op {history.index[row]}",
             ops=indexes(history, [row]),
             count=len(code),
@@ -361,7 +357,7 @@ def _duplicates(history: History, reads: _Reads, code: I64, again: I64) -> list[
     return [
         Anomaly(
             "duplicate",
-            f"{count(len(twice), 'element')} ({_names(history, twice)}) stood more than once in "
+            f"{count(len(twice), 'element')} ({values(history, twice)}) stood more than once in "
             f"one read, for instance in op {history.index[row]}",
             ops=indexes(history, [row]),
             count=len(twice),

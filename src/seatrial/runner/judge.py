@@ -224,6 +224,9 @@ def planned_options(plan: Plan) -> dict[str, CheckOptions]:
     }
     out = {name: options_from(document) for name, document in plan.checkers.items()}
     out["stats"] = options_from({**bounds, **plan.checkers.get("stats", {})})
+    if "replicas" in out:  # a node that was never heard from must not pass for one that agrees
+        nodes: dict[str, Json] = {"nodes": list(plan.target.nodes)}
+        out["replicas"] = options_from({**nodes, **plan.checkers["replicas"]})
     return out
 
 
