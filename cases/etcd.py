@@ -42,7 +42,7 @@ STEADY = (
         name="throughput returns",
         probe=OpsProbe(metric="throughput"),
         before=Tolerance(min=10.0),
-        after=Tolerance(min_ratio=0.6),
+        after=Tolerance(min_ratio=0.5),
     ),
     SteadyState(
         name="p99 latency",
@@ -134,7 +134,7 @@ REPLICAS = Case(
     schedule=ROUGH_SEA,
     steady_states=STEADY,
     concurrency=20,
-    rate=1500.0,
+    rate=1000.0,
 )
 
 REPLICAS_KILL = Case(

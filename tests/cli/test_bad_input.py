@@ -36,6 +36,8 @@ PLAN = ["plan", "etcd-register"]
         ([*PLAN, "--isolation", "none"], "fault 'partition' cannot be done", ""),
         (["plan"], "CASE", "--help"),
         (["list", "case"], "'case'", "did you mean 'cases'?"),
+        (["canary", "--seeds", "0"], "0 seeds", ""),
+        (["canary", "--bugs", "lost-updat"], "'lost-updat'", "did you mean 'lost-update'?"),
         (["check"], "PATHS", "--help"),
         (["check", "x.edn", "--checker", "linearisable"], "'linearisable'", "'linearizable'?"),
         (["check", "x.edn", "--memory", "much"], "'much' is not a size", "4GiB"),
@@ -129,7 +131,7 @@ def test_a_plan_fits_a_terminal_of_80_columns(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "doctor"])
+@pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"])
 def test_every_command_has_help_with_an_example_and_json(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

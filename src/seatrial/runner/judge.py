@@ -285,9 +285,7 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
 
 
-def _fault_document(
-    fault: PlannedFault, seen: Evidence | None, load_ns: int
-) -> dict[str, Json]:
+def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
     def seconds(ns: int | None) -> float | None:
         return None if ns is None else round((ns - load_ns) / 1e9, 3)
 
