@@ -101,9 +101,7 @@ def main() -> None:
     base = statistics.median(bare)
     for name, rates in (("bare", bare), ("whole", whole)):
         middle = statistics.median(rates)
-        print(
-            f"{name:8}{middle:14,.0f}{max(rates):10,.0f}{min(rates):10,.0f}{middle / base:8.2f}"
-        )
+        print(f"{name:8}{middle:14,.0f}{max(rates):10,.0f}{min(rates):10,.0f}{middle / base:8.2f}")
 
 
 if __name__ == "__main__":

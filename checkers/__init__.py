@@ -30,6 +30,18 @@ CHECKERS = Catalogue(
             "isolation of transactions that write and read registers",
             "seatrial.checkers.rw_register:make",
         ),
+        "weak-isolation": Entry(
+            "read committed, read atomic and causal consistency of registers, by session",
+            "seatrial.checkers.weak_isolation:make",
+        ),
+        "serializable": Entry(
+            "serializability of registers: looks for an order of writes (SAT, bounded)",
+            "seatrial.checkers.key_value:make_serializable",
+        ),
+        "snapshot-isolation": Entry(
+            "snapshot isolation of registers: looks for an order of writes (SAT, bounded)",
+            "seatrial.checkers.key_value:make_snapshot",
+        ),
         "set": Entry(
             "a grow-only set: nothing lost, nothing unexpected", "seatrial.checkers.sets:make_set"
         ),
@@ -85,6 +97,31 @@ CHECKERS = Catalogue(
         "kafka": Entry(
             "logs: sends and polls lose, repeat, skip and reorder nothing",
             "seatrial.checkers.kafka:make",
+        ),
+        "monotonic": Entry(
+            "a value that only grows is never seen to go back", "seatrial.checkers.monotonic:make"
+        ),
+        "sessions": Entry(
+            "read your writes, monotonic reads and writes, writes follow reads",
+            "seatrial.checkers.sessions:make",
+        ),
+        "watch": Entry(
+            "watches are ordered, unique, atomic, reliable, resumable and bookmarkable",
+            "seatrial.checkers.watch:make",
+        ),
+        "lock": Entry(
+            "never two holders of one lock at once, leases included",
+            "seatrial.checkers.lock:make",
+        ),
+        "ttl": Entry(
+            "a value is there for its time to live, and then gone", "seatrial.checkers.ttl:make"
+        ),
+        "availability": Entry(
+            "enough ops succeed, and none of the times without any is too long",
+            "seatrial.checkers.availability:make",
+        ),
+        "log-pattern": Entry(
+            "no panic and no failed assertion in the logs", "seatrial.checkers.log_pattern:make"
         ),
     },
 )

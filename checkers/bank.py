@@ -18,7 +18,7 @@ import numpy as np
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
 from seatrial.checkers.settings import number
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.errors import UsageError
 from seatrial.history import NIL, History, Kind
 from seatrial.history.columns import ATOM_BASE, I64, Bool
@@ -172,7 +172,7 @@ def _anomaly(
         what = f"a total of {int(_sums(reads)[first]):,} instead of {total:g}"
     else:
         text, codes = said[name]
-        what = text + listed(show(history.atoms.decode(code)) for code in codes.tolist())
+        what = text + values(history, codes)
     more = "" if len(which) == 1 else f"; so do {count(len(which) - 1, 'more read')}"
     return Anomaly(
         name,

@@ -17,8 +17,8 @@ import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
-from seatrial.checkers.codes import codes, members
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.codes import codes, distinct, members
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, show, values
 from seatrial.history import History
 from seatrial.history.columns import I64
 from seatrial.op import Type
@@ -94,7 +94,7 @@ def _short(writes: _Writes, start: I64, elements: I64) -> tuple[I64, I64]:
     known = writes.code[which] == elements
     read = np.repeat(np.arange(n, dtype=np.int64), np.diff(start))[known]
     which = which[known]
-    pair = np.unique(read * len(writes.code) + which)
+    pair = distinct(read * len(writes.code) + which)
     read, which = pair // len(writes.code), pair % len(writes.code)
     latest = np.full(n, -1, np.int64)
     np.maximum.at(latest, read, writes.began[which])
@@ -124,7 +124,7 @@ def _anomaly(
         writes.code[writes.acknowledged < latest[first]],
         elements[start[first] : start[first + 1]],
     )
-    names = listed(show(history.atoms.decode(code)) for code in missing.tolist())
+    names = values(history, missing)
     more = "" if len(bad) == 1 else f" ({len(bad):,} reads do so)"
     value = show(history.value(int(latest[first])))
     return Anomaly(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.history import NIL, History
 from seatrial.op import Type
 from seatrial.verdict import Anomaly, Json, Verdict
@@ -51,7 +51,7 @@ class G2:
             cause = f"{count(judged, 'key')}, each inserted once"
             return Verdict.valid(cause, judged=judged, details=details)
         proof = rows[ok & np.isin(which, bad[:EXAMPLES_MAX])]
-        names = listed(show(history.atoms.decode(code)) for code in keys[bad].tolist())
+        names = values(history, keys[bad])
         one = rows[ok & (which == bad[0])]
         anomaly = Anomaly(
             "G2",

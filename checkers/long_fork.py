@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
+from seatrial.checkers.codes import labels
 from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
 from seatrial.history import NIL, History, Kind
 from seatrial.history.columns import I64, Bool
@@ -108,8 +109,8 @@ class _Group:
         order = np.argsort(history.micro.key[at], axis=1, kind="stable")
         at = np.take_along_axis(at, order, axis=1)
         key = history.micro.key[at]
-        _, same = np.unique(key, axis=0, return_inverse=True)
-        return cls(rows, key, history.micro.arg[at], same.reshape(-1).astype(np.int64))
+        same = labels(*(key[:, column] for column in range(size)))
+        return cls(rows, key, history.micro.arg[at], same)
 
     def wrong(self, history: History) -> str:
         """Why these reads cannot be compared, or ""."""

@@ -15,7 +15,7 @@ import numpy as np
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
 from seatrial.checkers.codes import codes, members
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.history import History
 from seatrial.history.columns import I64
 from seatrial.op import Type
@@ -188,7 +188,7 @@ def _total_anomalies(
         if not len(which):
             continue
         proof = rows[np.isin(code, which)][:EXAMPLES_MAX].tolist()
-        names = listed(show(history.atoms.decode(one)) for one in which.tolist())
+        names = values(history, which)
         total = int(amount.sum())
         anomalies.append(
             Anomaly(

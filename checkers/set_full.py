@@ -28,7 +28,7 @@ import numpy as np
 from seatrial.checker import Budget
 from seatrial.checkers import keyed
 from seatrial.checkers.codes import codes, members
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, show, values
 from seatrial.history import History
 from seatrial.history.columns import I64, Bool
 from seatrial.op import Type
@@ -93,11 +93,14 @@ def _check(history: History, linearizable: bool) -> Verdict:
     element = np.searchsorted(code, reads.code)
     element[element == len(code)] = 0
     added = code[element] == reads.code if len(code) else np.zeros(len(element), np.bool_)
-    elements = _follow(history, reads, code, add, acknowledged, element[added], reads.rank[added])
+    width = max(1, len(reads.ended))
+    pairs = np.sort(element[added] * width + reads.rank[added])
+    again = pairs[1:][pairs[1:] == pairs[:-1]]
+    elements = _follow(history, reads, code, add, acknowledged, pairs)
     anomalies = [
         *_lost(history, elements),
         *_unexpected(history, reads, ~added),
-        *_duplicates(history, reads),
+        *_duplicates(history, reads, code, again),
         *(_stale(history, elements) if linearizable else ()),
     ]
     return _verdict(elements, len(reads.began), anomalies)
@@ -138,14 +141,15 @@ def _follow(
     code: I64,
     add: I64,
     acknowledged: I64,
-    element: I64,
-    rank: I64,
+    pairs: I64,
 ) -> _Elements:
-    """Decide each element from the pairs (element, rank of a read that shows it)."""
+    """Decide each element from the sorted pairs (element · reads + rank of a read showing it)."""
     n, width = len(code), max(1, len(reads.ended))
+    new = np.ones(len(pairs), np.bool_)
+    new[1:] = pairs[1:] != pairs[:-1]
+    element, rank = pairs[new] // width, pairs[new] % width
     counts = reads.ended[rank] > add[element]
-    key = np.unique(element[counts] * width + rank[counts])
-    element, rank = key // width, key % width
+    element, rank = element[counts], rank[counts]
     size = np.bincount(element, minlength=n)
     first = np.concatenate([[0], np.cumsum(size)[:-1]]).astype(np.int64) if n else size
     some = np.flatnonzero(size)
@@ -252,18 +256,14 @@ def _verdict(elements: _Elements, reads: int, anomalies: list[Anomaly]) -> Verdi
     return Verdict.valid(cause, judged=n, details=details)
 
 
-def _spread(values: I64) -> dict[str, Json]:
+def _spread(latency_ms: I64) -> dict[str, Json]:
     """Quantiles as Jepsen takes them: the value at place ⌊n·q⌋ of the sorted ones."""
-    ordered = np.sort(values)
+    ordered = np.sort(latency_ms)
     points = (0, 0.5, 0.95, 0.99, 1)
     return {f"{q:g}": int(ordered[min(len(ordered) - 1, int(len(ordered) * q))]) for q in points}
 
 
 # ── telling ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _names(history: History, code: I64) -> str:
-    return listed(show(history.atoms.decode(one)) for one in code[: EXAMPLES_MAX + 1].tolist())
 
 
 def _story(history: History, elements: _Elements, e: int, end: str) -> str:
@@ -293,7 +293,7 @@ def _lost(history: History, elements: _Elements) -> list[Anomaly]:
     return [
         Anomaly(
             "lost",
-            f"{count(len(lost), 'element')} ({_names(history, elements.code[lost])}) {verb} in "
+            f"{count(len(lost), 'element')} ({values(history, elements.code[lost])}) {verb} in "
             f"the set and then gone for good: {steps[0]}",
             ops=_ops(history, elements, lost),
             steps=tuple(steps),
@@ -339,7 +339,7 @@ def _unexpected(history: History, reads: _Reads, strange: Bool) -> list[Anomaly]
     return [
         Anomaly(
             "unexpected",
-            f"reads show {count(len(code), 'element')} ({_names(history, code)}) that nobody "
+            f"reads show {count(len(code), 'element')} ({values(history, code)}) that nobody "
             f"tried to add, the first in op {history.index[row]}",
             ops=indexes(history, [row]),
             count=len(code),
@@ -347,18 +347,17 @@ def _unexpected(history: History, reads: _Reads, strange: Bool) -> list[Anomaly]
     ]
 
 
-def _duplicates(history: History, reads: _Reads) -> list[Anomaly]:
-    order = np.lexsort((reads.rank, reads.code))
-    code, rank = reads.code[order], reads.rank[order]
-    again = np.flatnonzero((code[1:] == code[:-1]) & (rank[1:] == rank[:-1]))
+def _duplicates(history: History, reads: _Reads, code: I64, again: I64) -> list[Anomaly]:
+    """`again` are the pairs (element · reads + rank) that stood in their read before."""
     if not len(again):
         return []
-    row = int(reads.ended[rank[again[0]]])
-    twice = np.unique(code[again])
+    width = max(1, len(reads.ended))
+    row = int(reads.ended[(again % width).max()])
+    twice = code[np.unique(again // width)]
     return [
         Anomaly(
             "duplicate",
-            f"{count(len(twice), 'element')} ({_names(history, twice)}) stood more than once in "
+            f"{count(len(twice), 'element')} ({values(history, twice)}) stood more than once in "
             f"one read, for instance in op {history.index[row]}",
             ops=indexes(history, [row]),
             count=len(twice),

@@ -15,10 +15,10 @@ import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
-from seatrial.checkers.codes import codes, members
+from seatrial.checkers.codes import codes, distinct, members
 from seatrial.checkers.set_full import SetFull
 from seatrial.checkers.settings import flag
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, values
 from seatrial.history import History, Kind
 from seatrial.history.columns import I64
 from seatrial.op import Type
@@ -82,7 +82,7 @@ def _check(history: History) -> Verdict:
         return Verdict.unknown(f"op {history.index[final[0]]} read no collection")
     added = codes(history, adds)
     ok = history.type[adds] == Type.OK
-    found = _Found(np.unique(added), np.unique(added[ok]), np.unique(elements))
+    found = _Found(distinct(added), distinct(added[ok]), distinct(elements))
     judged = len(found.attempts) or len(found.read)
     return _verdict(history, found, adds, added, int(final[0]), judged)
 
@@ -113,7 +113,7 @@ def _verdict(
 def _lost(history: History, lost: I64, adds: I64, added: I64, final: int) -> Anomaly:
     examples = lost[:EXAMPLES_MAX]
     proof = adds[np.isin(added, examples) & (history.type[adds] == Type.OK)].tolist()
-    which = listed(show(history.atoms.decode(code)) for code in lost.tolist())
+    which = values(history, lost)
     verb = "was" if len(lost) == 1 else "were"
     return Anomaly(
         "lost",
@@ -125,7 +125,7 @@ def _lost(history: History, lost: I64, adds: I64, added: I64, final: int) -> Ano
 
 
 def _unexpected(history: History, unexpected: I64, final: int) -> Anomaly:
-    which = listed(show(history.atoms.decode(code)) for code in unexpected.tolist())
+    which = values(history, unexpected)
     return Anomaly(
         "unexpected",
         f"the last read (op {history.index[final]}) shows {count(len(unexpected), 'element')} "

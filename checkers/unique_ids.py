@@ -9,7 +9,7 @@ import numpy as np
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import keyed
 from seatrial.checkers.codes import codes
-from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, listed, quote, show
+from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.history import History
 from seatrial.op import Type
 from seatrial.verdict import Anomaly, Json, Verdict
@@ -44,7 +44,7 @@ def _check(history: History) -> Verdict:
         cause = f"{count(len(rows), 'id')}, each given once"
         return Verdict.valid(cause, judged=len(rows), details=details)
     one = rows[ids == twice[0]]
-    names = listed(show(history.atoms.decode(code)) for code in twice.tolist())
+    names = values(history, twice)
     anomaly = Anomaly(
         "duplicate",
         f"{count(len(twice), 'id')} given more than once ({names}): "

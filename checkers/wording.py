@@ -6,9 +6,10 @@ Only called for the few ops that an anomaly quotes, never for each op of a histo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from seatrial.history import History
+from seatrial.history.columns import I64
 from seatrial.op import NEMESIS, Value
 
 #: How many instances of one cause are told; the rest is a count.
@@ -47,6 +48,13 @@ def listed(items: Iterable[str], last: str = "and") -> str:
     if len(texts) < 2:
         return "".join(texts)
     return f"{', '.join(texts[:-1])} {last} {texts[-1]}"
+
+
+def values(history: History, codes: Sequence[int] | I64) -> str:
+    """Values for a sentence, by their codes; beyond `EXAMPLES_MAX` the rest as a number."""
+    shown = [show(history.atoms.decode(int(code))) for code in codes[:EXAMPLES_MAX]]
+    rest = len(codes) - len(shown)
+    return f"{', '.join(shown)} and {rest:,} more" if rest else listed(shown)
 
 
 def indexes(history: History, rows: Iterable[int]) -> tuple[int, ...]:

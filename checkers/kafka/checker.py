@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers.kafka import cycles
-from seatrial.checkers.kafka.events import DATA, Event, Malformed, read_events
+from seatrial.checkers.kafka.events import DATA, Event, Malformed, OutOfTime, read_events
 from seatrial.checkers.kafka.orders import find_orders
 from seatrial.checkers.kafka.rules import Case, all_cases
 from seatrial.checkers.settings import flag, text
@@ -36,8 +36,8 @@ class Kafka:
     def check(self, history: History, budget: Budget) -> Verdict:
         """O(n log n), one object for each op and message."""
         try:
-            events = read_events(history)
-        except Malformed as wrong:
+            events = read_events(history, budget)
+        except (Malformed, OutOfTime) as wrong:
             return Verdict.unknown(str(wrong))
         judged = sum(_weight(event) for event in events)
         if not judged:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from seatrial.checker import Budget
 from seatrial.history import History
 from seatrial.op import Type, Value
 
@@ -21,6 +22,8 @@ Message: TypeAlias = Hashable
 #: An offset (None: unknown) and the message there.
 Pair: TypeAlias = tuple[int | None, Message]
 
+#: The clock is looked at once in so many ops.
+CLOCK_OPS = 4096
 #: Kinds of op that send or poll.
 DATA = ("send", "poll", "txn")
 #: Kinds of op that choose what a consumer reads.
@@ -53,10 +56,19 @@ class Malformed(Exception):
     """An op's value is not what the workload says; the message names the op's index."""
 
 
-def read_events(history: History) -> list[Event]:
+class OutOfTime(Exception):
+    """The budget ended while ops were read; the message says how far it got."""
+
+
+def read_events(history: History, budget: Budget) -> list[Event]:
     """All client ops on logs, in order. O(size of the history), one object for each op."""
     rows = np.flatnonzero(history.client & history.is_f(*DATA, *CHOICE))
-    return [_event(history, row) for row in rows.tolist()]
+    events: list[Event] = []
+    for row in rows.tolist():
+        if len(events) % CLOCK_OPS == 0 and budget.left_s <= 0:
+            raise OutOfTime(f"out of time after reading {len(events):,} of {len(rows):,} ops")
+        events.append(_event(history, row))
+    return events
 
 
 def _event(history: History, row: int) -> Event:

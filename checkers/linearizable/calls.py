@@ -269,6 +269,8 @@ def _gather(
         at = row
         if ok and types[end] == 1 and (output == 1 or kind[row] == 0):
             at = end
+        if shape == 3 and ok and element_start[end + 1] - element_start[end] == 2:
+            at = end
         who[m], inv[m], op[m], keys[m], source[m] = row, row, code, key[row], -1
         res[m] = end if ok else 2**62
         a[m], b[m] = -(2**63), -(2**63)

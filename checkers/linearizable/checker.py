@@ -13,8 +13,9 @@ import numpy as np
 
 from seatrial.checker import Budget
 from seatrial.checkers.linearizable.calls import PENDING, Calls, Malformed, read_calls
-from seatrial.checkers.linearizable.families import Family
+from seatrial.checkers.linearizable.family import Family
 from seatrial.checkers.linearizable.judge import Findings, judge
+from seatrial.checkers.linearizable.modelled import ModelError
 from seatrial.checkers.linearizable.story import tell
 from seatrial.checkers.linearizable.witness import Witness, explain
 from seatrial.history import History
@@ -41,6 +42,8 @@ class Linearizable:
             verdict = self._check(history, budget)
         except MemoryError:
             verdict = Verdict.unknown("memory ran out while judging linearizability")
+        except ModelError as error:
+            verdict = Verdict.unknown(str(error))
         return verdict.took(time.monotonic() - began)
 
     def _check(self, history: History, budget: Budget) -> Verdict:

@@ -7,11 +7,13 @@ configuration without it is extended by open calls until it is in; those that ca
 up. No configuration left: not linearizable, and the ending call is the one that cannot be placed.
 So memory depends on how many calls are open at once, not on the length of the history.
 
-Three prunings, all exact:
+Four prunings, all exact:
 
 - a call that never changes the state takes effect as soon as it can: doing it earlier than a
   linearization does leaves that linearization whole;
-- pending calls of one class (same f, same argument) are interchangeable, so counts replace sets;
+- of open calls that do the same (same f, same argument) the one that ends first goes first, and
+  any of them before a pending one: swapping two such calls changes no linearization's legality;
+- pending calls of one class are interchangeable, so counts replace sets;
 - a pending call never has to happen, so of two configurations that differ only in the pending
   calls they used, the one that used a subset can do all that the other can: the other goes.
 
@@ -162,7 +164,7 @@ def rehash(
 def sweep(
     reg: I64, limit: int, ask_limit: int, words: int, classes: int,
     event_call: I64, event_end: Bool, last: int, slot: I64, active: I64,
-    op: U8, a: I64, b: I64, pure: Bool, pending_class: I64,
+    op: U8, a: I64, b: I64, ends: I64, pure: Bool, pending_class: I64,
     left: I64, example: I64,
     keys: I64, values: I64, asked: I64,
     rows: I64, alive: Bool, chain: I64, heads: I64, stamps: I64,
@@ -195,7 +197,7 @@ def sweep(
             _begin(reg, slot[c], words, rows, alive, chain, heads, stamps)
         while reg[LAYER] < reg[COUNT] and reg[BUSY] == 1:
             code = _extend(
-                reg, c, words, classes, slot, active, op, a, b, pure, left, example,
+                reg, c, words, classes, slot, active, op, a, b, ends, pure, left, example,
                 keys, values, asked, ask_limit, stop, rows, alive, chain, heads, stamps,
             )  # fmt: skip
             if code != DONE:
@@ -270,7 +272,7 @@ def _begin(
 @njit(cache=True, nogil=True)
 def _extend(
     reg: I64, c: int, words: int, classes: int, slot: I64, active: I64,
-    op: U8, a: I64, b: I64, pure: Bool, left: I64, example: I64,
+    op: U8, a: I64, b: I64, ends: I64, pure: Bool, left: I64, example: I64,
     keys: I64, values: I64, asked: I64, ask_limit: int, stop: int,
     rows: I64, alive: Bool, chain: I64, heads: I64, stamps: I64,
 ) -> int:  # fmt: skip
@@ -288,7 +290,7 @@ def _extend(
             continue
         for j in range(reg[ACTIVE] + len(left)):
             _try(
-                reg, i, j, words, classes, slot, active, op, a, b, pure, left, example,
+                reg, i, j, words, classes, slot, active, op, a, b, ends, pure, left, example,
                 keys, values, asked, rows, alive, chain, heads, stamps,
             )  # fmt: skip
     if reg[ASKED] > 0:
@@ -298,9 +300,28 @@ def _extend(
 
 
 @njit(cache=True, nogil=True)
+def _equal_first(
+    reg: I64, i: int, x: int, end: int, slot: I64, active: I64, op: U8, a: I64, b: I64,
+    ends: I64, rows: I64,
+) -> bool:  # fmt: skip
+    """Whether an open call that does the same as x and ends before `end` is still out of row i."""
+    for k in range(reg[ACTIVE]):
+        y = active[k]
+        if (
+            ends[y] < end
+            and a[y] == a[x]
+            and op[y] == op[x]
+            and b[y] == b[x]
+            and rows[i, 1 + slot[y] // 62] & (1 << (slot[y] % 62)) == 0
+        ):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _try(
     reg: I64, i: int, j: int, words: int, classes: int, slot: I64, active: I64,
-    op: U8, a: I64, b: I64, pure: Bool, left: I64, example: I64,
+    op: U8, a: I64, b: I64, ends: I64, pure: Bool, left: I64, example: I64,
     keys: I64, values: I64, asked: I64,
     rows: I64, alive: Bool, chain: I64, heads: I64, stamps: I64,
 ) -> None:  # fmt: skip
@@ -311,10 +332,14 @@ def _try(
         at, step = 1 + slot[x] // 62, 1 << (slot[x] % 62)
         if pure[x] or rows[i, at] & step != 0:
             return
+        if reg[ACTIVE] > 1 and _equal_first(reg, i, x, ends[x], slot, active, op, a, b, ends, rows):
+            return
     else:
         x = example[p]
         at, step = words + p // 4, 1 << (16 * (p % 4))
         if (rows[i, at] >> (16 * (p % 4))) & 0xFFFF >= left[p]:
+            return
+        if _equal_first(reg, i, x, 2**62, slot, active, op, a, b, ends, rows):
             return
     reg[WORK] += 1
     state = _step(classes, x, rows[i, 0], op, a, b, keys, values, reg, asked)
@@ -403,7 +428,7 @@ def measure(
 def sweep_keys(
     reg: I64, todo: I64, failed: I64, initial: int, limit: int, ask_limit: int, words: int,
     classes: int, event_call: I64, event_end: Bool, event_start: I64, slot: I64, active: I64,
-    op: U8, a: I64, b: I64, pure: Bool, pending_class: I64, class_start: I64,
+    op: U8, a: I64, b: I64, ends: I64, pure: Bool, pending_class: I64, class_start: I64,
     left: I64, example: I64, keys: I64, values: I64, asked: I64,
     rows: I64, alive: Bool, chain: I64, heads: I64, stamps: I64,
 ) -> int:  # fmt: skip
@@ -422,7 +447,7 @@ def sweep_keys(
             rows[0, 0] = initial
         code = sweep(
             reg, limit, ask_limit, words, classes, event_call, event_end, event_start[g + 1],
-            slot, active, op, a, b, pure, pending_class, left[lo:hi], example[lo:hi],
+            slot, active, op, a, b, ends, pure, pending_class, left[lo:hi], example[lo:hi],
             keys, values, asked, rows, alive, chain, heads, stamps,
         )  # fmt: skip
         if code == FAILED:

@@ -8,7 +8,7 @@ import numpy as np
 
 from seatrial.checker import Budget
 from seatrial.checkers.linearizable.calls import Calls
-from seatrial.checkers.linearizable.families import Family
+from seatrial.checkers.linearizable.family import Family
 from seatrial.checkers.linearizable.search import Outcome, search
 from seatrial.history.columns import I64, U8
 

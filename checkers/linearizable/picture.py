@@ -5,6 +5,7 @@ A self-contained SVG: no script, no reference, text in the reader's own colour.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
@@ -15,8 +16,8 @@ _OPS_MAX = 60
 _LANE, _LEFT, _STEP, _BAR = 34, 92, 78, 22
 
 
-def draw(calls: Calls, culprit: int, labels: list[str]) -> str:
-    """An SVG of the first ops of `calls` (at most 60); `labels[c]` stands on the bar of call c."""
+def draw(calls: Calls, culprit: int, label: Callable[[int], str]) -> str:
+    """An SVG of the first ops of `calls` (at most 60); `label(c)` stands on the bar of call c."""
     order = np.argsort(calls.inv)[:_OPS_MAX].tolist()
     if culprit >= 0 and culprit not in order:
         order[-1:] = [culprit]
@@ -42,7 +43,7 @@ def draw(calls: Calls, culprit: int, labels: list[str]) -> str:
             'stroke-opacity="0.2"/>'
         )
     for c in order:
-        parts.append(_bar(calls, c, at, lanes, width, c == culprit, labels[c]))
+        parts.append(_bar(calls, c, at, lanes, width, c == culprit, label(c)))
     parts.append("</svg>")
     return "".join(parts)
 

@@ -249,7 +249,7 @@ class _Task:
             reg, batch, self.found.failed, self.machine.initial if not self.classes else 0,
             _STEPS_A_TURN, _QUESTIONS // 2, words, self.classes,
             calls.event_call, calls.event_end, calls.event_start, self.slot, active,
-            calls.op, a, b, self.machine.pure, pending.of_call, pending.start, left,
+            calls.op, a, b, calls.res_at, self.machine.pure, pending.of_call, pending.start, left,
             pending.example, table.keys, table.values, asked,
             rows.row, rows.alive, rows.chain, rows.heads, rows.stamps,
         )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from seatrial.checkers.linearizable import frontier
 from seatrial.checkers.linearizable.calls import PENDING, UNSEEN, Calls
-from seatrial.checkers.linearizable.families import Family
+from seatrial.checkers.linearizable.family import Family
 from seatrial.checkers.linearizable.picture import draw
 from seatrial.checkers.linearizable.witness import Witness
 from seatrial.history import NIL
@@ -64,7 +64,7 @@ def tell(family: Family, witness: Witness) -> Anomaly:
         sentence,
         ops=tuple(sorted(op_index(calls, c) for c in range(len(calls)))),
         steps=tuple(_steps(calls, culprit)),
-        picture=draw(calls, culprit, [what(calls, c) for c in range(min(len(calls), 200))]),
+        picture=draw(calls, culprit, lambda c: what(calls, c)),
     )
 
 
@@ -180,6 +180,7 @@ def _taken_wrong(family: Family, witness: Witness) -> tuple[str, str] | None:
     """Queues and stacks: taken but never put, taken twice, put and gone."""
     calls, whole = witness.calls, witness.whole
     took = np.isin(calls.op, family.takes) & (calls.a != NIL) & (calls.res < PENDING)
+    gone = np.isin(whole.op, family.takes) & (whole.res < PENDING)
     put = np.isin(calls.op, family.puts)
     for c in np.flatnonzero(took).tolist():
         same = whole.a == calls.a[c]
@@ -194,7 +195,7 @@ def _taken_wrong(family: Family, witness: Witness) -> tuple[str, str] | None:
                 + ", ".join(named(whole, t) for t in takes[:3].tolist()),
             )
     for c in np.flatnonzero(put & (calls.res < PENDING)).tolist():
-        if not (took & (calls.a == calls.a[c])).any():
+        if not (gone & (whole.a == calls.a[c])).any():
             other = witness.culprit if witness.culprit >= 0 and witness.culprit != c else -1
             after = f" although {named(calls, other)} must have found it" if other >= 0 else ""
             return "lost", f"what the {named(calls, c)} put in was not there any more{after}"

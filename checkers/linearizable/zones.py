@@ -114,7 +114,7 @@ def _judge_key(
 ) -> tuple[int, int, int]:  # fmt: skip
     value, writer, follow, seen = ints[0], ints[1], ints[2], ints[3]
     end_min, inv_max, previous = ints[4], ints[5], ints[6]
-    n = 1
+    n, repeated = 1, False
     value[0], writer[0], follow[0], seen[0], previous[0] = initial, -1, -1, 1, -1
     end_min[0], inv_max[0] = -1, -1
     slot = _find(table, stamps, stamp, 0, size, value, initial)
@@ -125,7 +125,8 @@ def _judge_key(
         written = a[c] if op[c] == 1 else b[c]
         slot = _find(table, stamps, stamp, 0, size, value, written)
         if stamps[slot] == stamp:
-            return 1, -1, -1
+            repeated = True
+            continue
         stamps[slot], table[slot] = stamp, n
         value[n], writer[n], follow[n], seen[n], previous[n] = written, c, -1, 0, -1
         end_min[n], inv_max[n] = -1, -1
@@ -146,6 +147,8 @@ def _judge_key(
             if stamps[slot] != stamp:
                 return 2, c, -1
             seen[table[slot]] = 1
+    if repeated:
+        return 1, -1, -1
     for v in range(n):
         # A pending compare-and-set whose new value was seen did happen, so its old one was seen.
         w, x = v, 0

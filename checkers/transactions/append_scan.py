@@ -26,7 +26,7 @@ from seatrial.checkers.transactions.append_order import (
 )
 from seatrial.checkers.transactions.table import FAIL, I64, OK, Table
 
-INTERNAL, FUTURE, ABORTED_READ, INTERMEDIATE, DUPLICATE, INCOMPATIBLE, NOBODYS = range(7)
+INTERNAL, FUTURE, ABORTED_READ, INTERMEDIATE, DUPLICATE, INCOMPATIBLE, NOBODYS, SHUFFLED = range(8)
 NAMES = (
     "internal",
     "future-read",
@@ -35,6 +35,8 @@ NAMES = (
     "duplicate-elements",
     "incompatible-order",
     "garbage-read",
+    # A transaction's own appends, in another order than it made them: also incompatible.
+    "incompatible-order",
 )
 #: Instances kept of each anomaly, the first ones.
 KEPT = 8
@@ -227,6 +229,10 @@ def _scan(
                 if ok and not future and 0 <= place[j] < most[k] and not shared[j]:
                     future = True
                     _note(counts, examples, FUTURE, t, j, -1)
+                b = before[j]
+                shuffled = b >= 0 and place[j] >= 0 and (place[b] < 0 or place[b] > place[j])
+                if shuffled and not shared[j] and not shared[b]:
+                    _note(counts, examples, SHUFFLED, t, j, b)
                 if ok and not wrote[k] and opening[k] >= 0:
                     wrote[k] = True
                     if seen[opening[k]] >= 0:

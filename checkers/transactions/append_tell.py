@@ -9,7 +9,7 @@ import numpy as np
 
 from seatrial.checkers.transactions.append_edges import next_known
 from seatrial.checkers.transactions.append_order import ODD, Orders, find
-from seatrial.checkers.transactions.append_scan import KEPT, NAMES, Findings
+from seatrial.checkers.transactions.append_scan import KEPT, NAMES, SHUFFLED, Findings
 from seatrial.checkers.transactions.edges import RW, WR, WW
 from seatrial.checkers.transactions.table import FAIL, Table, micro_text, plain, txn_text
 from seatrial.verdict import Anomaly
@@ -133,8 +133,8 @@ def tell_findings(
     counts: dict[str, int] = {}
     for code, name in enumerate(NAMES):
         if findings.counts[code]:
-            tell[name] = partial(teller.single, code)
-            counts[name] = int(findings.counts[code])
+            tell.setdefault(name, partial(teller.single, code))
+            counts[name] = counts.get(name, 0) + int(findings.counts[code])
     if findings.lost_count:
         tell["lost-update"] = teller.lost
         counts["lost-update"] = findings.lost_count
@@ -155,7 +155,11 @@ class _Teller:
         steps: list[str] = []
         ops: list[int] = []
         for t, j, other in rows:
-            sentence, involved = self._sentence(NAMES[code], t, j, other)
+            sentence, involved = (
+                self._shuffled(t, j, other)
+                if code == SHUFFLED
+                else self._sentence(NAMES[code], t, j, other)
+            )
             steps.append(sentence)
             if not ops:
                 ops = [self._txns.index(i) for i in dict.fromkeys(involved)]
@@ -195,6 +199,17 @@ class _Teller:
                 [owner, t],
             )
         return f"{op} read {what}, in which an element stands that nobody appended", [t]
+
+    def _shuffled(self, t: int, j: int, before: int) -> tuple[str, list[int]]:
+        micro = self._txns.history
+        reader = int(self._o.txn[self._o.longest[self._o.key[j]]])
+        return (
+            f"op {self._txns.index(t)} did [{micro_text(micro, before)}] and then "
+            f"[{micro_text(micro, j)}], but op {self._txns.index(reader)} read "
+            f"[{micro_text(micro, int(self._o.longest[self._o.key[j]]))}], where the second stands "
+            "without the first before it",
+            [t, reader],
+        )
 
     def lost(self) -> Anomaly:
         """Transactions that read the same version of a key and then appended to it."""

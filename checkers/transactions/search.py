@@ -158,6 +158,16 @@ def _search(
     return path, steps
 
 
+def find_path(
+    start: I64, out: NDArray[np.int32], kind: NDArray[np.uint8], origin: int, goal: int
+) -> tuple[list[int], list[int]]:
+    """A shortest path over edges in compressed rows: nodes and kinds; empty if none."""
+    nodes = len(start) - 1
+    none, zero = np.full(nodes, -1, np.int32), np.zeros(nodes, np.int32)
+    path, steps = _search(start, out, kind, none, zero, zero, origin, goal, -1, 0xFF, False, False)
+    return path.tolist(), steps.tolist()
+
+
 _LOW = 1 << WW
 _MID = _LOW | 1 << WR | 1 << CONT
 _ALL = _MID | 1 << RW

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.history.columns import I32, I64, U8, History
-from seatrial.history.windows import Phase, phases
+from seatrial.history.windows import phases
 from seatrial.op import Type
 
 F64 = NDArray[np.float64]
@@ -82,11 +82,6 @@ def load_start_ns(history: History) -> int:
     """
     starts = [phase.start_ns for phase in phases(history) if phase.name in LOAD_PHASES]
     return min(starts, default=0)
-
-
-def phase_named(history: History, name: str) -> Phase | None:
-    """The first phase of that name, None if there was none."""
-    return next((phase for phase in phases(history) if phase.name == name), None)
 
 
 def bin_width_s(length_s: float, bins_max: int) -> float:

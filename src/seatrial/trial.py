@@ -70,8 +70,10 @@ class TrialFolder:
         self.evidence = root / "evidence"
         self.metrics = root / "metrics"
         self.logs = root / "logs"
-        #: Where the nodes' data lies while the trial runs, and after it with `--keep`.
+        #: Where the nodes' data lies while the trial runs; gone after it.
         self.data = root / "data"
+        #: A copy of the nodes' data, with `--keep`.
+        self.nodes = root / "nodes"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 

@@ -121,12 +121,12 @@ def test_another_seed_prints_another_plan(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("case", ["etcd-register", "etcd-append", "etcd-set", "etcd-replicas-kill"])
-def test_a_plan_fits_a_terminal_of_100_columns(
+def test_a_plan_fits_a_terminal_of_80_columns(
     case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plan", case, "--seed", "3"]) == 0
 
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "doctor"])

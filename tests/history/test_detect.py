@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,14 @@ def test_an_empty_text_history_has_no_ops(tmp_path: Path) -> None:
     for name in ("a.edn", "a.jsonl"):
         (tmp_path / name).write_bytes(b"")
         assert len(load(tmp_path / name)) == 0
+
+
+def test_every_history_of_a_collection_loads() -> None:
+    """All EDN and JSON files below the folder that `SEATRIAL_HISTORIES` names, if it does."""
+    folder = os.environ.get("SEATRIAL_HISTORIES")
+    if not folder:
+        pytest.skip("SEATRIAL_HISTORIES names no folder of reference histories")
+    files = [path for path in Path(folder).rglob("*") if path.suffix in {".edn", ".json"}]
+    assert files
+    for path in files:
+        assert len(load(path)) == path.read_text().count(":type") or path.suffix == ".json"

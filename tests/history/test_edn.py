@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.errors import BadData
-from seatrial.history import History, HistoryBuilder, Kind
+from seatrial.history import History, HistoryBuilder, Kind, edn
 from seatrial.history.edn import op_of, read_edn, slow_ops, write_edn
 from seatrial.history.edn_text import parse
 from seatrial.history.fields import settled
 from seatrial.history.merge import lift_keys
 from seatrial.op import NEMESIS, Op, Type
+
+
+@pytest.fixture(autouse=True, scope="module", params=["scanner", "general reader"])
+def reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here runs with the compiled scanner, and as small files are read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edn, "SMALL_BYTES", 0 if request.param == "scanner" else 1 << 20)
+        yield
+
 
 SCALARS = [
     "nil", "true", "false", "0", "-7", "+5", "007", "123456789012345678", "4611686018427387904",

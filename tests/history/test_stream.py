@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,3 +178,103 @@ def test_a_file_in_the_way_is_not_written_over(tmp_path: Path) -> None:
         HistoryWriter(path)
     with pytest.raises(CannotCreate, match="cannot create"):
         HistoryWriter(tmp_path / "no" / "history.arrow")
+
+
+KILLED = """
+import sys, time
+from seatrial.history.stream import HistoryWriter
+from seatrial.op import Op, Type
+
+writer = HistoryWriter(sys.argv[1])
+begin = time.monotonic_ns()
+print("ready", flush=True)
+while True:
+    writer.append(Op(Type.OK, 1, "write", ("v", 1), time_ns=time.monotonic_ns() - begin))
+    time.sleep(0.0002)
+"""
+
+
+@pytest.mark.parametrize("alive_s", [0.8, 1.37])
+def test_a_kill_loses_less_than_a_second(tmp_path: Path, alive_s: float) -> None:
+    """SIGKILL in the middle of writing: what loads ends less than a second before the kill."""
+    path = tmp_path / "history.arrow"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        begin = time.monotonic()
+        while time.monotonic() - begin < alive_s:
+            time.sleep(0.01)
+        child.kill()
+        # Counted from "ready", which comes after the child's own zero: never too long.
+        lived_ns = int((time.monotonic() - begin) * 1e9)
+    loaded = load_arrow(path)
+    assert loaded.truncated
+    # The bound is on the writer's clock; a child that was not scheduled adds nothing to lose.
+    assert len(loaded.history) > 0
+    assert lived_ns - int(loaded.history.time_ns[-1]) < 1_000_000_000
+    assert loaded.history.value(0) == ("v", 1)
+
+
+def test_a_full_disk_is_said_and_the_rest_loads(tmp_path: Path) -> None:
+    """At a limit on the file's size, writing fails with a hint; what was whole loads."""
+    path = tmp_path / "history.arrow"
+    code = (
+        "import resource, signal, sys\n"
+        "from seatrial.errors import CannotCreate\n"
+        "from seatrial.history.stream import HistoryWriter\n"
+        "from seatrial.op import Op, Type\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "writer = HistoryWriter(sys.argv[1])\n"
+        "said = []\n"
+        "for i in range(100_000):\n"
+        "    try:\n"
+        "        writer.append(Op(Type.OK, 1, 'write', i))\n"
+        "        if i % 50 == 0: writer.flush()\n"
+        "    except CannotCreate as error:\n"
+        "        said.append(str(error))\n"
+        "        if len(said) == 2: break\n"
+        "assert said[0] == said[1], said\n"
+        "writer.close()\n"
+        "print(said[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert "File too large" in done.stdout and "hint: make room" in done.stdout
+    loaded = load_arrow(path)
+    assert loaded.truncated
+    assert loaded.history.atom.tolist() == list(range(len(loaded.history)))
+    assert len(loaded.history) > 100
+
+
+def test_damage_in_the_middle_is_not_taken_for_a_cut(tmp_path: Path) -> None:
+    """Bytes changed inside a whole file are `BadData`, or leave a history that is in order."""
+    path = tmp_path / "history.arrow"
+    with HistoryWriter(path) as writer:
+        for op in _some(5):
+            writer.append(op)
+    data = path.read_bytes()
+    refused = 0
+    for place in range(0, len(data), 97):
+        path.write_bytes(data[:place] + b"\x7e\xff\x03" + data[place + 3 :])
+        try:
+            history = read_arrow(path)
+        except BadData:
+            refused += 1
+            continue
+        assert len(list(history.ops())) == len(history)
+    assert refused > 5
+
+
+def test_a_newer_format_and_a_foreign_stream_are_refused(tmp_path: Path) -> None:
+    """The schema's metadata says what a stream is and which version."""
+    path = tmp_path / "history.arrow"
+    for metadata, why in (({b"seatrial.history": b"2"}, "format '2'"), ({}, "not of a history")):
+        schema = pa.schema([pa.field("a", pa.int64())], metadata=metadata)
+        with pa.ipc.new_stream(str(path), schema) as stream:
+            stream.write_batch(pa.record_batch([pa.array([1])], schema=schema))
+        with pytest.raises(BadData, match=why):
+            read_arrow(path)

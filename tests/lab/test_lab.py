@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,8 @@ import pytest
 from seatrial.engine.lab import sandbox
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import Unavailable, UsageError
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab_host import Host
-from lab_tiny import TinyTarget
+from tests.lab.host import Host, ordinary_host
+from tests.lab.tiny import TinyTarget
 
 pytestmark = pytest.mark.lab
 
@@ -37,9 +33,10 @@ def test_scenario_of_namespaces(tmp_path: Path, scenario: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["network", "partitions", "supervision"])
-def test_scenario_as_an_ordinary_user(tmp_path: Path, scenario: str) -> None:
+def test_scenario_as_an_ordinary_user(scenario: str) -> None:
     """The same without root's rights."""
-    Host(tmp_path / "trial", ordinary=True).run(scenario, "namespace")
+    with ordinary_host() as host:
+        host.run(scenario, "namespace")
 
 
 @pytest.mark.parametrize("isolation", sandbox.ISOLATIONS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from seatrial.case import Intent, Limits
 from seatrial.fault import PlannedFault
 from seatrial.history import History, HistoryBuilder
+from seatrial.history.stream import write_arrow
 from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import (
     Plan,
@@ -126,6 +127,28 @@ def history(ops: int = 12_000, seed: int = 7, *, stale: bool = True, evil: str =
         if order == -5:
             proof.append(index)
     return Sea(builder.history(), tuple(proof))
+
+
+def long_history(ops: int, seed: int = 7) -> Sea:
+    """A history of very many ops: copies of a short one, each with processes of its own."""
+    short = history(5_000, seed)
+    rows = np.flatnonzero(short.history.client)
+    copies = -(-ops // 5_000)
+    picked = np.concatenate([np.flatnonzero(~short.history.client), np.tile(rows, copies)])
+    copy = np.concatenate(
+        [np.full(len(picked) - copies * len(rows), -1), np.repeat(np.arange(copies), len(rows))]
+    )
+    time_ns = short.history.time_ns[picked] + np.maximum(copy, 0) * 7_654_321
+    order = np.lexsort((picked, time_ns))
+    taken = short.history.take(picked[order])
+    whose = taken.process + np.where(taken.process == NEMESIS, 0, copy[order] * 10_000)
+    index = np.arange(len(order))
+    many = replace(taken, index=index, time_ns=time_ns[order], process=whose.astype(np.int32))
+    first = np.flatnonzero(copy[order] == 0)
+    of_copy = dict(
+        zip(short.history.index[picked[order][first]].tolist(), first.tolist(), strict=True)
+    )
+    return Sea(many, tuple(of_copy[i] for i in short.proof))
 
 
 def _pair(
@@ -386,10 +409,9 @@ def record(answer: str) -> TrialRecord:
 
 def folder(root: Path, answer: str = "invalid", ops: int = 12_000, evil: str = "") -> TrialFolder:
     """A whole trial's folder under `root`."""
-    from seatrial.history.stream import write_arrow
-
     trial = TrialFolder(root)
-    made = history(ops, stale=answer == "invalid", evil=evil)
+    long = ops > 50_000
+    made = long_history(ops) if long else history(ops, stale=answer == "invalid", evil=evil)
     pictures = trial.evidence / "pictures"
     pictures.mkdir(parents=True)
     write_arrow(made.history, trial.history)

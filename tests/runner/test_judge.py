@@ -13,7 +13,7 @@ from seatrial.errors import BadData, NoInput
 from seatrial.fault import PlannedFault
 from seatrial.history import History, HistoryBuilder
 from seatrial.history.stream import HistoryWriter
-from seatrial.op import NEMESIS, Op, Type
+from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
 from seatrial.runner.planner import Overrides, make_plan
@@ -180,10 +180,10 @@ def ops() -> list[Op]:
             out.append(Op(Type.INFO, NEMESIS, "phase", phases[i], time_ns=at))
         f = ("write", "read", "cas")[i % 3]
         last = i - 1 if i % 3 == 1 else i - 2
-        value = {"write": i, "read": None, "cas": (last, i)}[f]
-        done = {"write": i, "read": last, "cas": (last, i)}[f]
-        out.append(Op(Type.INVOKE, 0, f, value, key=0, time_ns=at))
-        out.append(Op(Type.OK, 0, f, done, key=0, time_ns=at + 1_000_000))
+        values: dict[str, Value] = {"write": i, "read": None, "cas": (last, i)}
+        done: dict[str, Value] = {"write": i, "read": last, "cas": (last, i)}
+        out.append(Op(Type.INVOKE, 0, f, values[f], key=0, time_ns=at))
+        out.append(Op(Type.OK, 0, f, done[f], key=0, time_ns=at + 1_000_000))
     return out
 
 
@@ -211,7 +211,7 @@ class Unhappy:
 
 def judged(folder: TrialFolder, monkeypatch: pytest.MonkeyPatch, checker: type) -> judge.Judgement:
     """The judgement with one checker of our own."""
-    monkeypatch.setattr(judge.shelf, "make", lambda name, options: checker())
+    monkeypatch.setattr("seatrial.checkers.make", lambda name, options: checker())
     return judge.judge_trial(folder, only={"stats": CheckOptions()})
 
 

@@ -14,7 +14,8 @@ from seatrial.cli import words
 from seatrial.cli.types import Duration, Size, names
 from seatrial.errors import UsageError
 from seatrial.history import History
-from seatrial.history.load import lift_keys, load
+from seatrial.history.detect import load
+from seatrial.history.merge import lift_keys
 from seatrial.op import Value
 from seatrial.runner import judge
 from seatrial.runner.guess import guess_checkers

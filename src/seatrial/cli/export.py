@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from seatrial.errors import UsageError
-from seatrial.history.load import export_edn, export_jsonl, load
+from seatrial.history import edn, jsonl
+from seatrial.history.detect import load
 
 
 @click.command(epilog="Example: seatrial export trials/latest --format edn > history.edn")
@@ -28,16 +29,13 @@ def export(folder: Path, form: str, output: Path | None, as_json: bool) -> int:
     if as_json and output is None:
         raise UsageError("--json would mix with the history\n\nhint: add --output FILE")
     history = load(folder, "auto")
-    write = export_edn if form == "edn" else export_jsonl
     if output is None:
-        write(history, sys.stdout)
+        line_of = edn.line_of if form == "edn" else jsonl.line_of
+        for op in history.ops():
+            sys.stdout.write(line_of(op) + "\n")
         sys.stdout.flush()
         return 0
-    try:
-        with output.open("w", encoding="utf-8") as out:
-            write(history, out)
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    (edn.write_edn if form == "edn" else jsonl.write_jsonl)(history, output)
     if as_json:
         click.echo(json.dumps({"output": str(output), "ops": len(history)}))
     return 0

@@ -125,8 +125,8 @@ def plan_text(plan: Plan) -> str:
         f"seed     {plan.seed}",
         f"target   {plan.target.name}, {len(plan.target.nodes)} nodes"
         f" ({', '.join(plan.target.nodes)}), engine {plan.engine}, isolation {plan.isolation}",
-        f"load     {_workload_words(plan)}",
-        f"         {_settings(plan.workload.settings)}",
+        *_wrap(f"load     {_workload_words(plan)}", "", " " * 9),
+        *_wrap(_settings(plan.workload.settings), " " * 9),
         f"phases   {whole:g} s of load: {phases.before_s:g} s steady before, {phases.faults_s:g} s"
         f" with faults, {phases.after_s:g} s after",
         f"         then quiesce, {final}check, report",
@@ -159,14 +159,13 @@ def _settings(settings: Mapping[str, Json]) -> str:
 def _fault_table(faults: Sequence[PlannedFault]) -> list[str]:
     if not faults:
         return ["faults   none"]
-    out = ["faults   at       for     what         victims"]
+    out = [f"faults       at      for  {'what':<26} victims"]
     for fault in faults:
-        whom = ", ".join(fault.nodes) or f"the {fault.victims} of the moment"
-        role = f" ({fault.victims})" if fault.nodes else ""
-        extra = " ".join(f"{name}={value}" for name, value in fault.options.items())
+        whom = ", ".join(fault.nodes) or "whoever it is then"
+        what = " ".join([fault.kind, *map(str, fault.options.values())])
         out.append(
-            f"         {fault.start_s:6.2f} s {fault.duration_s:5.2f} s"
-            f"  {fault.kind:<12} {whom}{role} {extra}"
+            f"       {fault.start_s:6.2f} s {fault.duration_s:5.2f} s"
+            f"  {what:<26} {fault.victims}: {whom}"
         )
     return out
 
@@ -192,5 +191,6 @@ def _hypothesis(plan: Plan) -> list[str]:
             if tolerance is not None:
                 bounds = tolerance.model_dump(exclude_none=True)
                 asked.append(f"{when} " + " ".join(f"{k} {v:g}" for k, v in bounds.items()))
-        out.append(f"         {state.name}: {state.probe.metric}; {'; '.join(asked)}")
+        head = f"{state.name}: {state.probe.metric}; "
+        out += _wrap(head + "; ".join(asked), " " * 9, " " * 11)
     return [*out, ""]

@@ -15,18 +15,24 @@ _INTEGER_DIGITS = 19  # enough for any integer that is its own code
 _NIL, _ATOM, _LIST, _MAP, _TXN, _TREE = (int(kind) for kind in Kind)
 
 
+_PLAIN = frozenset({int, str, float, bool, type(None)})
+
+
 def is_atom(value: Value) -> bool:
-    return value is None or isinstance(value, _SCALARS)
+    """Whether a value is one scalar or null."""
+    return type(value) in _PLAIN or isinstance(value, _SCALARS)
 
 
 def is_micro(value: Value) -> bool:
     """`[f key argument]` with a text `f`, an atom key, and an atom or flat list argument."""
-    if not (isinstance(value, (tuple, list)) and len(value) == 3 and isinstance(value[0], str)):
+    if not (isinstance(value, (tuple, list)) and len(value) == 3):
         return False
-    argument = value[2]
-    return is_atom(value[1]) and (
-        is_atom(argument) or (isinstance(argument, (tuple, list)) and all(map(is_atom, argument)))
-    )
+    f, key, argument = value
+    if not (isinstance(f, str) and (type(key) in _PLAIN or is_atom(key))):
+        return False
+    if type(argument) in _PLAIN or is_atom(argument):
+        return True
+    return isinstance(argument, (tuple, list)) and all(map(is_atom, argument))
 
 
 class HistoryBuilder:

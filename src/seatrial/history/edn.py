@@ -9,7 +9,8 @@ same result.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from seatrial.errors import BadData, CannotCreate, NoInput
 from seatrial.history import edn_scan as scanner
 from seatrial.history.builder import HistoryBuilder
-from seatrial.history.columns import ATOM_BASE, I32, I64, U8, Atoms, History, MicroOps
+from seatrial.history.columns import ATOM_BASE, I32, I64, Atoms, History, MicroOps
 from seatrial.history.edn_ops import scan
 from seatrial.history.edn_scan import Out, Spans
 from seatrial.history.edn_text import Unclosed, keyword, parse, written
@@ -28,6 +29,11 @@ from seatrial.op import NEMESIS, Op, Value
 #: Ops, micro-ops and elements that one call of the scanner may give, before they are put away.
 _PIECE_ROWS, _PIECE_ITEMS = 1 << 16, 1 << 19
 _SPANS = 1 << 12
+_L, _I, _B = np.int64, np.int32, np.uint8
+_ROW_KINDS = (_L, _I, _B, _I, _L, _I, _L, _B, _L, _L, _L)
+_MICRO_KINDS = (_I, _L, _B, _L, _L)
+#: Files up to this size are read without the compiled scanner.
+SMALL_BYTES = 1 << 20
 _BLANK = re.compile(rb"(?:[\s,]+|;[^\n]*)*")
 _BOM = b"\xef\xbb\xbf"
 
@@ -43,7 +49,24 @@ def read_edn(path: Path | str) -> History:
         buf = np.memmap(path, np.uint8, "r")
     except OSError as error:
         raise NoInput(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    return _Reading(buf, str(path)).history()
+    small = _read_small(path) if len(buf) <= SMALL_BYTES else None
+    return _Reading(buf, str(path)).history() if small is None else small
+
+
+def _read_small(path: Path | str) -> History | None:
+    """A small file through the general reader; None where it is malformed.
+
+    The scanner has to be compiled once a machine, which takes longer than to read such a file. It
+    is asked all the same where something is wrong, because it knows the line.
+    """
+    builder, named, counted = HistoryBuilder(), True, False
+    try:
+        for op in slow_ops(path):
+            builder.append(op)
+            named, counted = named and bool(op.f), counted or op.index < 0
+    except (BadData, ValueError, RecursionError):
+        return None
+    return settled(builder.history(), named, counted)
 
 
 def write_edn(history: History, path: Path | str) -> None:
@@ -80,6 +103,17 @@ def op_of(text: str) -> Op:
     return op_from_fields({**local, **form})
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What one call of the scanner gave, as narrow columns."""
+
+    rows: list[np.ndarray]
+    micros: list[np.ndarray]
+    elements: I64
+    micro_elements: I64
+    slow: I64
+
+
 class _Reading:
     """One file being read: the scanner's pieces, put together at the end."""
 
@@ -88,7 +122,7 @@ class _Reading:
         self._path = path
         self._out = _out(_PIECE_ROWS, _PIECE_ITEMS, 0)
         self._spans = _spans(_SPANS)
-        self._pieces: list[Out] = []
+        self._pieces: list[_Piece] = []
         self._rows = 0
 
     def history(self) -> History:
@@ -119,7 +153,7 @@ class _Reading:
     def _put_away(self) -> None:
         count = self._out.filled
         rows, spans = int(count[scanner.ROWS]), int(count[scanner.SPANS])
-        row_room, item_room = len(self._out.kind), len(self._out.elements)
+        row_room, item_room = len(self._out.rows), len(self._out.elements)
         if rows:
             self._pieces.append(_trimmed(self._out, self._rows))
             self._rows += rows
@@ -129,9 +163,8 @@ class _Reading:
 
     def _grow_spans(self) -> None:
         count = int(self._out.filled[scanner.SPANS])
-        old, new = self._spans, _spans(4 * len(self._spans.start))
-        for name in ("start", "length", "form", "use"):
-            getattr(new, name)[:count] = getattr(old, name)[:count]
+        old, new = self._spans, _spans(4 * len(self._spans.table))
+        new.table[:count] = old.table[:count]
         scanner.rehash(self._buf, new, count)
         self._spans = new
 
@@ -170,13 +203,10 @@ class _Reading:
     def _decoded(self) -> tuple[Atoms, list[str], I64, I32]:
         """All spans: the atoms, the names, and the code of each span as value and as name."""
         count = int(self._out.filled[scanner.SPANS])
-        spans = self._spans
         atoms, names = Atoms(), dict[str, int]()
         values, codes = np.zeros(count, np.int64), np.zeros(count, np.int32)
-        starts, uses = spans.start[:count].tolist(), spans.use[:count].tolist()
-        lengths, forms = spans.length[:count].tolist(), spans.form[:count].tolist()
         data = memoryview(np.asarray(self._buf).data)
-        for i, (start, length, form) in enumerate(zip(starts, lengths, forms, strict=True)):
+        for i, (start, length, form, use) in enumerate(self._spans.table[:count].tolist()):
             text = str(data[start : start + length], "utf-8", "replace")
             value: Value = text
             if form == scanner.RAW:
@@ -184,9 +214,9 @@ class _Reading:
                     value, _ = parse(text)
                 except ValueError as error:
                     raise self._bad(start, str(error)) from error
-            if uses[i] & scanner.AS_VALUE:
+            if use & scanner.AS_VALUE:
                 values[i] = atoms.encode(value)
-            if uses[i] & scanner.AS_NAME:
+            if use & scanner.AS_NAME:
                 codes[i] = names.setdefault(error_text(value) or "", len(names))
         return atoms, list(names), values, codes
 
@@ -201,97 +231,75 @@ def _with(names: list[str], name: str) -> tuple[str, ...]:
 
 
 def _spans(room: int) -> Spans:
-    return Spans(
-        slots=np.full(2 * room, -1, np.int32),
-        start=np.zeros(room, np.int64),
-        length=np.zeros(room, np.int64),
-        form=np.zeros(room, np.uint8),
-        use=np.zeros(room, np.uint8),
-    )
+    return Spans(np.full(2 * room, -1, np.int32), np.zeros((room, 4), np.int64))
 
 
 def _out(rows: int, items: int, spans: int) -> Out:
-    def longs(size: int) -> I64:
-        return np.empty(size, np.int64)
-
-    def ints(size: int) -> I32:
-        return np.empty(size, np.int32)
-
-    def small(size: int) -> U8:
-        return np.empty(size, np.uint8)
-
-    count = np.zeros(8, np.int64)
-    count[scanner.SPANS] = spans
+    filled = np.zeros(8, np.int64)
+    filled[scanner.SPANS] = spans
     return Out(
-        count,
-        longs(rows),
-        ints(rows),
-        small(rows),
-        ints(rows),
-        longs(rows),
-        ints(rows),
-        longs(rows),
-        small(rows),
-        longs(rows),
-        longs(rows),
-        longs(rows),
-        longs(items),
-        ints(items),
-        longs(items),
-        small(items),
-        longs(items),
-        longs(items),
-        longs(items),
-        longs(3 * rows),
+        filled=filled,
+        rows=np.empty((rows, 11), np.int64),
+        micros=np.empty((items, 5), np.int64),
+        elements=np.empty(items, np.int64),
+        micro_elements=np.empty(items, np.int64),
+        slow=np.empty(3 * rows, np.int64),
     )
 
 
-def _trimmed(out: Out, rows_before: int) -> Out:
+def _trimmed(out: Out, rows_before: int) -> _Piece:
     """A copy of what `scan` filled; the places of slow ops count from the history's start."""
     rows, micros, elements, parts, slow = out.filled[:5].tolist()
-    ends = [rows] * 11 + [elements] + [micros] * 5 + [parts, slow]
-    copies = {
-        name: getattr(out, name)[:end].copy()
-        for name, end in zip(Out._fields[1:], ends, strict=True)
-    }
-    copies["slow"][::3] += rows_before
-    return Out(filled=out.filled.copy(), **copies)
+    wide = [out.rows[:rows, i].astype(kind) for i, kind in enumerate(_ROW_KINDS)]
+    many = [out.micros[:micros, i].astype(kind) for i, kind in enumerate(_MICRO_KINDS)]
+    places = out.slow[:slow].copy()
+    places[::3] += rows_before
+    return _Piece(
+        wide, many, out.elements[:elements].copy(), out.micro_elements[:parts].copy(), places
+    )
 
 
 def _joined_pieces(
-    pieces: list[Out], atoms: Atoms, names: tuple[str, ...], values: I64, codes: I32
+    pieces: list[_Piece], atoms: Atoms, names: tuple[str, ...], values: I64, codes: I32
 ) -> History:
-    def column(name: str, kind: type) -> np.ndarray:
-        return np.concatenate([np.zeros(0, kind), *(getattr(piece, name) for piece in pieces)])
+    def row(i: int) -> np.ndarray:
+        return np.concatenate([np.zeros(0, _ROW_KINDS[i]), *(piece.rows[i] for piece in pieces)])
 
-    def coded(name: str) -> I64:
-        return _translated(column(name, np.int64), values)
+    def micro(i: int) -> np.ndarray:
+        return np.concatenate(
+            [np.zeros(0, _MICRO_KINDS[i]), *(piece.micros[i] for piece in pieces)]
+        )
 
-    def named(name: str) -> I32:
-        found = column(name, np.int32)
-        translated: I32 = np.where(found < 0, np.int32(-1), np.append(codes, 0)[found])
-        return translated.astype(np.int32)
+    def coded(found: I64) -> I64:
+        return _translated(found, values)
 
+    def named(found: I32) -> I32:
+        translated: I32 = np.where(found < 0, np.int32(-1), np.append(codes, np.int32(0))[found])
+        return translated
+
+    none = np.zeros(0, np.int64)
     return History(
-        index=column("number", np.int64),
-        process=column("process", np.int32),
-        type=column("type", np.uint8),
-        f=named("f"),
-        time_ns=column("time_ns", np.int64),
-        error=named("error"),
-        key=coded("key"),
-        kind=column("kind", np.uint8),
-        atom=coded("atom"),
-        element_start=_starts(pieces, "element_end", scanner.ELEMENTS),
-        elements=coded("elements"),
+        index=row(scanner.NUMBER),
+        process=row(scanner.PROCESS),
+        type=row(scanner.TYPE),
+        f=named(row(scanner.F)),
+        time_ns=row(scanner.TIME),
+        error=named(row(scanner.ERROR)),
+        key=coded(row(scanner.KEY)),
+        kind=row(scanner.KIND),
+        atom=coded(row(scanner.CODE)),
+        element_start=_starts((p.rows[scanner.ELEMENT_END], len(p.elements)) for p in pieces),
+        elements=coded(np.concatenate([none, *(piece.elements for piece in pieces)])),
         micro=MicroOps(
-            start=_starts(pieces, "micro_end", scanner.MICROS),
-            f=named("micro_f"),
-            key=coded("micro_key"),
-            kind=column("micro_kind", np.uint8),
-            arg=coded("micro_arg"),
-            element_start=_starts(pieces, "micro_element_end", scanner.MICRO_ELEMENTS),
-            elements=coded("micro_elements"),
+            start=_starts((p.rows[scanner.MICRO_END], len(p.micros[0])) for p in pieces),
+            f=named(micro(scanner.MICRO_F)),
+            key=coded(micro(scanner.MICRO_KEY)),
+            kind=micro(scanner.MICRO_KIND),
+            arg=coded(micro(scanner.MICRO_ARG)),
+            element_start=_starts(
+                (p.micros[scanner.MICRO_ELEMENT_END], len(p.micro_elements)) for p in pieces
+            ),
+            elements=coded(np.concatenate([none, *(piece.micro_elements for piece in pieces)])),
         ),
         names=names,
         atoms=atoms,
@@ -306,26 +314,27 @@ def _translated(column: I64, values: I64) -> I64:
     return column
 
 
-def _starts(pieces: list[Out], name: str, slot: int) -> I64:
-    """Ends within pieces, as starts within the whole."""
+def _starts(pieces: Iterable[tuple[I64, int]]) -> I64:
+    """Ends within pieces (and how much each holds), as starts within the whole."""
     base = 0
     parts = [np.zeros(1, np.int64)]
-    for piece in pieces:
-        parts.append(getattr(piece, name) + base)
-        base += int(piece.filled[slot])
+    for ends, size in pieces:
+        parts.append(ends + base)
+        base += size
     return np.concatenate(parts)
 
 
 def slow_ops(path: Path | str) -> Iterator[Op]:
-    """Every op of a file through the general reader alone: the scanner's oracle in tests."""
+    """Every op of a file through the general reader alone; raises `BadData` or `ValueError`."""
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     try:
         forms, _ = parse(f"[{text}\n]")
     except Unclosed:
         raise BadData(f"{path}: a form is never closed") from None
-    assert isinstance(forms, tuple)
+    forms = forms if isinstance(forms, tuple) else ()
     if len(forms) == 1 and isinstance(forms[0], tuple):
         forms = forms[0]
     for form in forms:
-        assert isinstance(form, dict)
+        if not isinstance(form, dict):
+            raise BadData(f"{path}: an op is a map, not {quoted(str(form))}")
         yield op_from_fields(form)

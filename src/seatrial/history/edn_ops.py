@@ -9,18 +9,29 @@ from seatrial.history.columns import ATOM_BASE, NIL
 from seatrial.history.edn_scan import (
     AS_NAME,
     AS_VALUE,
+    CODE,
     DONE,
+    ELEMENT_END,
     ELEMENTS,
+    ERROR,
     FULL,
+    KEY,
+    KIND,
     MICRO_ELEMENTS,
+    MICRO_END,
     MICROS,
+    NUMBER,
+    PROCESS,
     RAW,
     ROWS,
     SLOW,
     STOP,
     STRAY,
+    TIME,
+    TYPE,
     UNCLOSED,
     UNSURE,
+    F,
     atom,
     form_end,
     intern,
@@ -38,8 +49,8 @@ def _bytes(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-_INDEX, _TIME, _KIND, _PROCESS = map(_bytes, ("index", "time", "type", "process"))
-_F, _VALUE, _KEY, _ERROR, _NEMESIS = map(_bytes, ("f", "value", "key", "error", "nemesis"))
+_W_INDEX, _W_TIME, _W_TYPE, _W_PROCESS = map(_bytes, ("index", "time", "type", "process"))
+_W_F, _W_VALUE, _W_KEY, _W_ERROR, _NEMESIS = map(_bytes, ("f", "value", "key", "error", "nemesis"))
 _INVOKE, _OK, _FAIL, _INFO = map(_bytes, ("invoke", "ok", "fail", "info"))
 
 
@@ -49,21 +60,21 @@ def _field(buf, start, end):  # type: ignore[no-untyped-def]
     for i in range(start, end):
         if buf[i] == 47:
             return -1
-    if same(buf, start, end, _TIME):
+    if same(buf, start, end, _W_TIME):
         return 1
-    if same(buf, start, end, _INDEX):
+    if same(buf, start, end, _W_INDEX):
         return 2
-    if same(buf, start, end, _KIND):
+    if same(buf, start, end, _W_TYPE):
         return 3
-    if same(buf, start, end, _PROCESS):
+    if same(buf, start, end, _W_PROCESS):
         return 4
-    if same(buf, start, end, _F):
+    if same(buf, start, end, _W_F):
         return 5
-    if same(buf, start, end, _VALUE):
+    if same(buf, start, end, _W_VALUE):
         return 6
-    if same(buf, start, end, _KEY):
+    if same(buf, start, end, _W_KEY):
         return 7
-    if same(buf, start, end, _ERROR):
+    if same(buf, start, end, _W_ERROR):
         return 8
     return 0
 
@@ -74,13 +85,13 @@ def _type(buf, at, row, out):  # type: ignore[no-untyped-def]
         return -1
     end = token_end(buf, at)
     if same(buf, at + 1, end, _INVOKE):
-        out.type[row] = 0
+        out.rows[row, TYPE] = 0
     elif same(buf, at + 1, end, _OK):
-        out.type[row] = 1
+        out.rows[row, TYPE] = 1
     elif same(buf, at + 1, end, _FAIL):
-        out.type[row] = 2
+        out.rows[row, TYPE] = 2
     elif same(buf, at + 1, end, _INFO):
-        out.type[row] = 3
+        out.rows[row, TYPE] = 3
     else:
         return -1
     return end
@@ -93,33 +104,33 @@ def _scalar_field(buf, at, field, row, spans, out):  # type: ignore[no-untyped-d
     if end < 0:
         return -1
     if field == 7:
-        out.key[row] = code
+        out.rows[row, KEY] = code
         return end
     if field == 5 or field == 8:
         if code != NIL:
             if kind != _TEXT:
                 return -1
             if field == 5:
-                out.f[row] = code - ATOM_BASE
+                out.rows[row, F] = code - ATOM_BASE
             else:
-                out.error[row] = code - ATOM_BASE
+                out.rows[row, ERROR] = code - ATOM_BASE
         return end
     if field == 4:
         if code == NIL:
             return end
         if kind == _INTEGER and 0 <= code <= _MAX_PROCESS:
-            out.process[row] = code
+            out.rows[row, PROCESS] = code
             return end
         if buf[at] == 58 and same(buf, at + 1, end, _NEMESIS):
-            out.process[row] = -1
+            out.rows[row, PROCESS] = -1
             return end
         return -1
     if kind != _INTEGER:
         return -1
     if field == 1:
-        out.time_ns[row] = -1 if code == NIL else code
+        out.rows[row, TIME] = -1 if code == NIL else code
     else:
-        out.number[row] = -1 if code == NIL or code < 0 else code
+        out.rows[row, NUMBER] = -1 if code == NIL or code < 0 else code
     return end
 
 
@@ -141,22 +152,22 @@ def _one_field(buf, at, field, row, spans, out):  # type: ignore[no-untyped-def]
         end, plain = form_end(buf, at)
         if not plain or end > len(buf):
             return -1
-        out.error[row] = intern(buf, at, end - at, RAW, AS_NAME, spans, out)
+        out.rows[row, ERROR] = intern(buf, at, end - at, RAW, AS_NAME, spans, out.filled)
         return end
     return _scalar_field(buf, at, field, row, spans, out)
 
 
 @njit(cache=True, nogil=True)
 def _blank(row, out):  # type: ignore[no-untyped-def]
-    out.number[row] = -1
-    out.process[row] = 0
-    out.type[row] = 0
-    out.f[row] = -1
-    out.time_ns[row] = -1
-    out.error[row] = -1
-    out.key[row] = NIL
-    out.kind[row] = 0
-    out.atom[row] = NIL
+    out.rows[row, NUMBER] = -1
+    out.rows[row, PROCESS] = 0
+    out.rows[row, TYPE] = 0
+    out.rows[row, F] = -1
+    out.rows[row, TIME] = -1
+    out.rows[row, ERROR] = -1
+    out.rows[row, KEY] = NIL
+    out.rows[row, KIND] = 0
+    out.rows[row, CODE] = NIL
 
 
 @njit(cache=True, nogil=True)
@@ -219,7 +230,7 @@ def scan(buf, at, closer, spans, out):  # type: ignore[no-untyped-def]
             at = end
             continue
         row = count[ROWS]
-        if row >= len(out.kind) or count[SLOW] + 2 >= len(out.slow):
+        if row >= len(out.rows) or count[SLOW] + 2 >= len(out.slow):
             return FULL, at
         inside = _op_start(buf, at)
         if inside < 0 and buf[at] != 94:
@@ -241,7 +252,7 @@ def scan(buf, at, closer, spans, out):  # type: ignore[no-untyped-def]
             slow = count[SLOW]
             out.slow[slow], out.slow[slow + 1], out.slow[slow + 2] = row, at, end
             count[SLOW] = slow + 3
-        out.element_end[row] = count[ELEMENTS]
-        out.micro_end[row] = count[MICROS]
+        out.rows[row, ELEMENT_END] = count[ELEMENTS]
+        out.rows[row, MICRO_END] = count[MICROS]
         count[ROWS] = row + 1
         at = end

@@ -16,12 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from seatrial.history.columns import ATOM_BASE, I32, I64, NIL, U8
+from seatrial.history.columns import ATOM_BASE, I32, I64, NIL
 
 # What ends a call of `scan`.
 DONE, FULL, GROW, STRAY, UNCLOSED = range(5)
 # Places in `Out.filled`.
 ROWS, MICROS, ELEMENTS, MICRO_ELEMENTS, SLOW, SPANS, STOP, UNSURE = range(8)
+# Columns of `Out.rows`, `Out.micros` and `Spans.table`.
+NUMBER, PROCESS, TYPE, F, TIME, ERROR, KEY, KIND, CODE, ELEMENT_END, MICRO_END = range(11)
+MICRO_F, MICRO_KEY, MICRO_KIND, MICRO_ARG, MICRO_ELEMENT_END = range(5)
+SPAN_START, SPAN_LENGTH, SPAN_FORM, SPAN_USE = range(4)
 # How a span is to be decoded, and for what.
 TEXT, RAW = 0, 1
 AS_VALUE, AS_NAME = 1, 2
@@ -44,38 +48,24 @@ _FALSE = np.frombuffer(b"false", np.uint8)
 
 
 class Out(NamedTuple):
-    """Where a call of `scan` writes. `filled` says how far each array is filled."""
+    """Where a call of `scan` writes. `filled` says how far each array is filled.
+
+    Few wide arrays and not many narrow ones: each array costs seven machine words at every call.
+    """
 
     filled: I64
-    number: I64
-    process: I32
-    type: U8
-    f: I32
-    time_ns: I64
-    error: I32
-    key: I64
-    kind: U8
-    atom: I64
-    element_end: I64
-    micro_end: I64
+    rows: I64
+    micros: I64
     elements: I64
-    micro_f: I32
-    micro_key: I64
-    micro_kind: U8
-    micro_arg: I64
-    micro_element_end: I64
     micro_elements: I64
     slow: I64
 
 
 class Spans(NamedTuple):
-    """The distinct spans of the file: a hash table with open addressing."""
+    """The distinct spans of the file: a hash table with open addressing, and what it points to."""
 
     slots: I32
-    start: I64
-    length: I64
-    form: U8
-    use: U8
+    table: I64
 
 
 @njit(cache=True, nogil=True)
@@ -169,32 +159,32 @@ def _hash(buf, start, length, form):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def intern(buf, start, length, form, use, spans, out):  # type: ignore[no-untyped-def]
+def intern(buf, start, length, form, use, spans, filled):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(spans.slots) - 1)
     place = _hash(buf, start, length, form) & mask
     while True:  # bounded: at most half of the slots are taken
         known = spans.slots[place]
         if known < 0:
             break
-        if spans.length[known] == length and spans.form[known] == form:
-            other = spans.start[known]
+        if spans.table[known, SPAN_LENGTH] == length and spans.table[known, SPAN_FORM] == form:
+            other = spans.table[known, SPAN_START]
             i = 0
             while i < length and buf[other + i] == buf[start + i]:
                 i += 1
             if i == length:
-                spans.use[known] |= use
+                spans.table[known, SPAN_USE] |= use
                 return known
         place = (place + np.uint64(1)) & mask
-    new = out.filled[SPANS]
-    if new >= len(spans.start):
-        out.filled[STOP] = GROW
+    new = filled[SPANS]
+    if new >= len(spans.table):
+        filled[STOP] = GROW
         return 0
     spans.slots[place] = new
-    spans.start[new] = start
-    spans.length[new] = length
-    spans.form[new] = form
-    spans.use[new] = use
-    out.filled[SPANS] = new + 1
+    spans.table[new, SPAN_START] = start
+    spans.table[new, SPAN_LENGTH] = length
+    spans.table[new, SPAN_FORM] = form
+    spans.table[new, SPAN_USE] = use
+    filled[SPANS] = new + 1
     return new
 
 
@@ -203,7 +193,15 @@ def rehash(buf, spans, count):  # type: ignore[no-untyped-def]
     """Fill the empty slots of a table that has grown."""
     mask = np.uint64(len(spans.slots) - 1)
     for i in range(count):
-        place = _hash(buf, spans.start[i], spans.length[i], spans.form[i]) & mask
+        place = (
+            _hash(
+                buf,
+                spans.table[i, SPAN_START],
+                spans.table[i, SPAN_LENGTH],
+                spans.table[i, SPAN_FORM],
+            )
+            & mask
+        )
         while spans.slots[place] >= 0:
             place = (place + np.uint64(1)) & mask
         spans.slots[place] = i
@@ -233,12 +231,16 @@ def atom(buf, at, use, spans, out):  # type: ignore[no-untyped-def]
                 form = RAW
                 break
         start, length = (at + 1, end - at - 2) if form == TEXT else (at, end - at)
-        return ATOM_BASE + intern(buf, start, length, form, use, spans, out), _TEXT, end
+        return ATOM_BASE + intern(buf, start, length, form, use, spans, out.filled), _TEXT, end
     if _CLASS[c] != 0:
         return 0, _OTHER, -1
     end = token_end(buf, at)
     if c == 58:
-        return ATOM_BASE + intern(buf, at + 1, end - at - 1, TEXT, use, spans, out), _TEXT, end
+        return (
+            ATOM_BASE + intern(buf, at + 1, end - at - 1, TEXT, use, spans, out.filled),
+            _TEXT,
+            end,
+        )
     first = at + 1 if (c == 45 or c == 43) else at
     if first < end and 48 <= buf[first] <= 57:
         number = np.int64(0)
@@ -248,12 +250,34 @@ def atom(buf, at, use, spans, out):  # type: ignore[no-untyped-def]
             i += 1
         if i == end:
             return (-number if c == 45 else number), _INTEGER, end
-        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out), _OTHER, end
+        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out.filled), _OTHER, end
     if end - at == 3 and c == 110 and buf[at + 1] == 105 and buf[at + 2] == 108:
         return NIL, _INTEGER, end
     if same(buf, at, end, _TRUE) or same(buf, at, end, _FALSE):
-        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out), _OTHER, end
-    return ATOM_BASE + intern(buf, at, end - at, TEXT, use, spans, out), _TEXT, end
+        return ATOM_BASE + intern(buf, at, end - at, RAW, use, spans, out.filled), _OTHER, end
+    return ATOM_BASE + intern(buf, at, end - at, TEXT, use, spans, out.filled), _TEXT, end
+
+
+@njit(cache=True, nogil=True)
+def _digits(buf, at):  # type: ignore[no-untyped-def]
+    """The plain integer at `at` and where it ends, −1 if it is anything else.
+
+    Nearly every scalar is one, and handing `spans` and `out` to `atom` costs more than reading it.
+    """
+    size = len(buf)
+    negative = buf[at] == 45
+    if negative:
+        at += 1
+    number = np.int64(0)
+    first = at
+    while at < size and 48 <= buf[at] <= 57:
+        number = number * 10 + (np.int64(buf[at]) - 48)
+        at += 1
+    if at == first or at - first > _INT_DIGITS:
+        return number, -1
+    if at < size and _CLASS[buf[at]] != 1 and _CLASS[buf[at]] != 2:
+        return number, -1
+    return (-number if negative else number), at
 
 
 @njit(cache=True, nogil=True)
@@ -283,18 +307,26 @@ def _push(items, count, slot, code):  # type: ignore[no-untyped-def]
 def _atoms(buf, at, close, items, slot, spans, out):  # type: ignore[no-untyped-def]
     """Scalars up to the closing bracket, onto `items`; behind it, or −1."""
     size = len(buf)
+    place = out.filled[slot]
     while True:  # bounded: each turn consumes a scalar
         at = skip(buf, at)
         if at >= size:
             return -1
         if buf[at] == close:
+            out.filled[slot] = place
             return at + 1
-        code, _, at = atom(buf, at, AS_VALUE, spans, out)
-        if at < 0:
-            return -1
-        _push(items, out.filled, slot, code)
+        code, end = _digits(buf, at)
+        if end < 0:
+            code, _, end = atom(buf, at, AS_VALUE, spans, out)
+            if end < 0:
+                return -1
+        at = end
+        if place >= len(items):
+            out.filled[STOP] = FULL
         if out.filled[STOP] != DONE:
             return -1
+        items[place] = code
+        place += 1
 
 
 @njit(cache=True, nogil=True)
@@ -314,9 +346,12 @@ def _micro(buf, at, spans, out):  # type: ignore[no-untyped-def]
     at = skip(buf, at)
     if at >= size:
         return -1
-    key, _, at = atom(buf, at, AS_VALUE, spans, out)
-    if at < 0:
-        return -1
+    key, end = _digits(buf, at)
+    if end < 0:
+        key, _, end = atom(buf, at, AS_VALUE, spans, out)
+        if end < 0:
+            return -1
+    at = end
     at = skip(buf, at)
     if at >= size:
         return -1
@@ -325,7 +360,10 @@ def _micro(buf, at, spans, out):  # type: ignore[no-untyped-def]
     if inner >= 0:
         at = _atoms(buf, inner, inner_close, out.micro_elements, MICRO_ELEMENTS, spans, out)
     else:
-        arg, _, at = atom(buf, at, AS_VALUE, spans, out)
+        arg, end = _digits(buf, at)
+        if end < 0:
+            arg, _, end = atom(buf, at, AS_VALUE, spans, out)
+        at = end
         layout = _NIL if arg == NIL else _ATOM
     if at < 0:
         return -1
@@ -333,14 +371,14 @@ def _micro(buf, at, spans, out):  # type: ignore[no-untyped-def]
     if at >= size or buf[at] != close:
         return -1
     j = out.filled[MICROS]
-    if j >= len(out.micro_f):
+    if j >= len(out.micros):
         out.filled[STOP] = FULL
         return -1
-    out.micro_f[j] = f - ATOM_BASE
-    out.micro_key[j] = key
-    out.micro_kind[j] = layout
-    out.micro_arg[j] = arg
-    out.micro_element_end[j] = out.filled[MICRO_ELEMENTS]
+    out.micros[j, MICRO_F] = f - ATOM_BASE
+    out.micros[j, MICRO_KEY] = key
+    out.micros[j, MICRO_KIND] = layout
+    out.micros[j, MICRO_ARG] = arg
+    out.micros[j, MICRO_ELEMENT_END] = out.filled[MICRO_ELEMENTS]
     out.filled[MICROS] = j + 1
     return at + 1
 
@@ -406,8 +444,8 @@ def _tree(buf, at, row, spans, out):  # type: ignore[no-untyped-def]
     end, plain = form_end(buf, at)
     if not plain or out.filled[UNSURE] != 0 or end > len(buf):
         return -1
-    out.kind[row] = _TREE
-    out.atom[row] = ATOM_BASE + intern(buf, at, end - at, RAW, AS_VALUE, spans, out)
+    out.rows[row, KIND] = _TREE
+    out.rows[row, CODE] = ATOM_BASE + intern(buf, at, end - at, RAW, AS_VALUE, spans, out.filled)
     return end
 
 
@@ -418,20 +456,20 @@ def value(buf, at, row, spans, out):  # type: ignore[no-untyped-def]
     inner, close = _open_sequence(buf, at)
     if inner < 0 and buf[at] != 123:
         code, _, end = atom(buf, at, AS_VALUE, spans, out)
-        out.kind[row] = _NIL if code == NIL else _ATOM
-        out.atom[row] = code
+        out.rows[row, KIND] = _NIL if code == NIL else _ATOM
+        out.rows[row, CODE] = code
         return end
     if inner < 0:
         end = _map(buf, at + 1, spans, out)
-        out.kind[row] = _MAP
+        out.rows[row, KIND] = _MAP
     else:
         first = skip(buf, inner)
         if first < len(buf) and _open_sequence(buf, first)[0] >= 0:
             end = _txn(buf, first, close, spans, out)
-            out.kind[row] = _TXN
+            out.rows[row, KIND] = _TXN
         else:
             end = _atoms(buf, inner, close, out.elements, ELEMENTS, spans, out)
-            out.kind[row] = _LIST
+            out.rows[row, KIND] = _LIST
     if end >= 0 or count[STOP] != DONE:
         return end
     count[ELEMENTS], count[MICROS], count[MICRO_ELEMENTS] = elements, micros, micro_elements

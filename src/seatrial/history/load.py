@@ -248,7 +248,11 @@ def _starts(columns: list[pa.ListArray]) -> I64:
     for column in columns:
         offsets = column.offsets.to_numpy()
         to = out[row + 1 : row + 1 + len(column)]
-        np.subtract(offsets[1:], int(offsets[0]) - int(out[row]), out=to, dtype=np.int64)
+        before, first = int(out[row]), int(offsets[0])
+        if int(offsets[-1]) != first:
+            np.subtract(offsets[1:], first - before, out=to, dtype=np.int64)
+        elif before:  # nothing in any of these lists; zeros need not be written again
+            to[:] = before
         row += len(column)
     return out
 

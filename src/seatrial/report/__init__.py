@@ -6,9 +6,8 @@ write(TrialFolder(Path("trials/…")))
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from seatrial.history import History
 from seatrial.report import page, source
@@ -28,11 +27,20 @@ def render(folder: TrialFolder) -> str:
 
 
 def render_history(
-    history: History, verdict: dict[str, Json], *, title: str, repeat: str = ""
+    history: History,
+    verdict: Mapping[str, Json],
+    *,
+    title: str,
+    repeat: str = "",
+    pictures: Mapping[tuple[str, int], str] | None = None,
 ) -> str:
-    """The report of a judged history without a trial; `verdict` is a verdict document."""
-    document = TypeAdapter(VerdictDocument).validate_python(verdict)
-    material = source.Material(history=history, verdict=document)
+    """The report of a judged history without a trial.
+
+    `verdict` is a verdict document; `repeat` the command that judges again; `pictures` are SVG
+    texts by checker and number of the anomaly. O(n log n) in the ops.
+    """
+    document = VerdictDocument.model_validate(verdict)
+    material = source.Material(history=history, verdict=document, pictures=pictures or {})
     return page.render(material, title=title, repeat=repeat)
 
 

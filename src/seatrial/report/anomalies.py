@@ -11,12 +11,16 @@ from seatrial.history import History
 from seatrial.op import Type
 from seatrial.report import lanes, words
 from seatrial.report.document import AnomalyPart, VerdictDocument
+from seatrial.report.faults import FaultView
 from seatrial.report.picture import clean
 from seatrial.report.source import Material
+from seatrial.timeline import NS_PER_S
 from seatrial.verdict import Validity
 
 #: Anomalies told in full, of all checkers together; the rest are counted.
 TOLD_MAX: Final = 12
+#: Faults named as alive at an anomaly.
+ALIVE_MAX: Final = 8
 #: Ops quoted under one anomaly.
 QUOTED_MAX: Final = 24
 
@@ -47,6 +51,7 @@ class AnomalyView:
     steps: tuple[str, ...]
     quotes: tuple[Quote, ...]
     ops: int
+    alive: tuple[str, ...]
     lanes: Markup | None
     picture: Markup | None
 
@@ -59,7 +64,12 @@ class Anomalies:
     untold: int
 
 
-def views(material: Material, verdict: VerdictDocument, origin_ns: int) -> Anomalies:
+def views(
+    material: Material,
+    verdict: VerdictDocument,
+    faults: tuple[FaultView, ...],
+    origin_ns: int,
+) -> Anomalies:
     """Those of invalid checkers first, at most `TOLD_MAX`, a fair share of each checker."""
     found = [
         (checker.verdict != Validity.INVALID, number, name, part)
@@ -69,7 +79,8 @@ def views(material: Material, verdict: VerdictDocument, origin_ns: int) -> Anoma
     found.sort(key=lambda entry: entry[:3])
     chosen = sorted(found[:TOLD_MAX], key=lambda entry: (entry[0], entry[2], entry[1]))
     told = tuple(
-        _view(material, verdict, name, number, part, origin_ns) for _, number, name, part in chosen
+        _view(material, verdict, faults, name, number, part, origin_ns)
+        for _, number, name, part in chosen
     )
     return Anomalies(told, len(found) - len(told))
 
@@ -77,6 +88,7 @@ def views(material: Material, verdict: VerdictDocument, origin_ns: int) -> Anoma
 def _view(
     material: Material,
     verdict: VerdictDocument,
+    faults: tuple[FaultView, ...],
     checker: str,
     number: int,
     part: AnomalyPart,
@@ -95,9 +107,28 @@ def _view(
         steps=part.steps,
         quotes=_quotes(history, part, origin_ns) if history is not None else (),
         ops=len(part.ops),
+        alive=_alive(history, part, faults, origin_ns) if history is not None else (),
         lanes=lanes.draw(history, part.ops, origin_ns) if history is not None else None,
         picture=clean(picture, f"{anchor}-") if picture else None,
     )
+
+
+def _alive(
+    history: History, part: AnomalyPart, faults: tuple[FaultView, ...], origin_ns: int
+) -> tuple[str, ...]:
+    """The faults whose real window meets the time from the first op of the proof to the last."""
+    times = history.time_ns[lanes.rows_of(history, part.ops)]
+    times = times[times >= 0]
+    if not len(times):
+        return ()
+    first, last = ((int(t) - origin_ns) / NS_PER_S for t in (times.min(), times.max()))
+    return tuple(
+        fault.label
+        for fault in faults
+        if fault.start_s is not None
+        and fault.start_s <= last
+        and (fault.end_s is None or fault.end_s >= first)
+    )[:ALIVE_MAX]
 
 
 def _quotes(history: History, part: AnomalyPart, origin_ns: int) -> tuple[Quote, ...]:

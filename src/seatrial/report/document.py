@@ -87,6 +87,7 @@ class SteadyPart(_Part):
     name: str
     verdict: Validity = Validity.UNKNOWN
     cause: str = ""
+    metric: str = ""
     unit: str = ""
     stretches: Mapping[str, StretchPart | None] = {}
     series: SeriesPart | None = None

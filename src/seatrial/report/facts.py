@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from seatrial.history import History
+from seatrial.history.columns import I64
 from seatrial.history.windows import Phase, phases
 from seatrial.op import Type
 from seatrial.report.faults import FaultView
@@ -31,12 +32,16 @@ from seatrial.timeline import (
 )
 
 BINS_MAX: Final = 200
+#: A rate over less than this says nothing.
+BIN_S_MIN: Final = 0.1
 #: Rows of the table of errors.
 ERRORS_MAX: Final = 30
 #: Phases drawn.
 PHASES_MAX: Final = 40
 
 TYPES: Final = (Type.OK, Type.FAIL, Type.INFO)
+#: What a completion is to the plots; a refusal (`fail` without an error) is no failure.
+OUTCOMES: Final = ("ok", "refused", "fail", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +85,15 @@ class Facts:
     """A history over time, on the report's clock (seconds from the start of the load).
 
     `edges` has one more entry than the binned columns. `latency` rows are p50, p99 and maximum of
-    `ok` ops in milliseconds, NaN in a bin without any. `rate` rows are ok, fail, info a second.
+    `ok` ops in milliseconds, NaN in a bin without any. `outcome` indexes `OUTCOMES` for each span;
+    `rate` has a row for each of them: completions a second.
     """
 
     origin_ns: int
     start_s: float
     end_s: float
     spans: Spans
+    outcome: I64
     edges: F64
     latency: F64
     rate: F64
@@ -101,11 +108,13 @@ def gather(history: History, faults: tuple[FaultView, ...], origin_ns: int) -> F
         return None
     start = min(int(found.start_ns.min()), origin_ns)
     end = max(int(found.end_ns.max()), start + 1)
-    width = bin_width_s((end - start) / NS_PER_S, BINS_MAX)
+    width = max(BIN_S_MIN, bin_width_s((end - start) / NS_PER_S, BINS_MAX))
     edges = edges_ns(start, end + 1, width)
     ok = found.type == Type.OK
     latency = quantiles(found.end_ns[ok], found.latency_ms[ok], edges, (0.5, 0.99, 1.0))
-    rate = np.stack([rates(found.end_ns[found.type == kind], edges) for kind in TYPES])
+    outcome = outcomes(found)
+    rate = np.stack([rates(found.end_ns[outcome == i], edges) for i in range(len(OUTCOMES))])
+    rate[:, -1] *= width / max(width / 2, (end - int(edges[-2])) / NS_PER_S)
     planned = [f.planned[1] for f in faults if f.planned]
     real = [f.end_s for f in faults if f.end_s is not None]
     pending = history.client & (history.type == Type.INVOKE) & (history.pair < 0)
@@ -114,12 +123,23 @@ def gather(history: History, faults: tuple[FaultView, ...], origin_ns: int) -> F
         start_s=(start - origin_ns) / NS_PER_S,
         end_s=max([(end - origin_ns) / NS_PER_S, *planned, *real]),
         spans=found,
-        edges=(edges - origin_ns) / NS_PER_S,
+        outcome=outcome,
+        edges=(np.minimum(edges, end) - origin_ns) / NS_PER_S,
         latency=latency,
         rate=rate,
         phases=phases(history)[:PHASES_MAX],
         never_completed=int(np.count_nonzero(pending)),
     )
+
+
+def outcomes(found: Spans) -> I64:
+    """The place in `OUTCOMES` of each completion. O(n)."""
+    refused = (found.type == Type.FAIL) & (found.error < 0)
+    out = np.zeros(len(found), dtype=np.int64)
+    out[found.type == Type.FAIL] = OUTCOMES.index("fail")
+    out[found.type == Type.INFO] = OUTCOMES.index("info")
+    out[refused] = OUTCOMES.index("refused")
+    return out
 
 
 def origin_of(history: History | None) -> int:

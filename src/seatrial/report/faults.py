@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from seatrial.fault import PlannedFault
+from seatrial.history.windows import FaultWindow
 from seatrial.report.document import FaultPart
 from seatrial.report.source import Material, windows_of
 from seatrial.timeline import NS_PER_S
@@ -81,18 +82,21 @@ def _view(
     plan: PlannedFault | None,
     seen: Evidence | None,
     judged: FaultPart | None,
-    window: tuple[int, int | None, str] | None,
+    window: FaultWindow | None,
     origin_ns: int,
 ) -> FaultView:
     def clock(time_ns: int | None) -> float | None:
         return None if time_ns is None else (time_ns - origin_ns) / NS_PER_S
 
-    begun, ended, kind = window or (None, None, "")
+    begun, ended = (window.start_ns, window.end_ns) if window else (None, None)
     victims = (seen.victims if seen else ()) or (judged.victims if judged else ())
+    victims = victims or (window.victims if window else ())
     return FaultView(
         number=0,
         id=name,
-        kind=(plan.kind if plan else "") or (judged.kind if judged else "") or kind,
+        kind=(plan.kind if plan else "")
+        or (judged.kind if judged else "")
+        or (window.kind if window else ""),
         role=plan.victims if plan else "",
         victims=victims or (plan.nodes if plan else ()),
         options=plan.options if plan else {},

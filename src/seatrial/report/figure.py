@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 from markupsafe import Markup
 
-from seatrial.op import Type
 from seatrial.report import svg, words
-from seatrial.report.facts import Facts
+from seatrial.report.facts import OUTCOMES, Facts
 from seatrial.report.faults import FaultView
 from seatrial.report.svg import Linear, Log
 from seatrial.timeline import NS_PER_S, cells
@@ -62,7 +61,7 @@ def draw(facts: Facts, faults: tuple[FaultView, ...]) -> Markup:
 def _figure(facts: Facts, faults: tuple[FaultView, ...], size: Size) -> Markup:
     x = Linear(facts.start_s, facts.end_s, size.left, size.width - size.right)
     lanes, lane_rows = _lanes(faults, x, size, facts.end_s)
-    top = PHASE + lane_rows * LANE + (GAP if lane_rows else 12)
+    top = PHASE + lane_rows * LANE + (GAP + 4 if lane_rows else 30)
     latency_y = (top, top + size.latency)
     ok_y = (latency_y[1] + GAP, latency_y[1] + GAP + size.ok_rate)
     bad_y = (ok_y[1] + GAP, ok_y[1] + GAP + size.bad_rate)
@@ -73,8 +72,8 @@ def _figure(facts: Facts, faults: tuple[FaultView, ...], size: Size) -> Markup:
         _time_axis(x, size, (latency_y, ok_y, bad_y)),
         lanes,
         _latency(facts, x, size, latency_y),
-        _rates(facts, x, size, ok_y, (0,), "ok a second"),
-        _rates(facts, x, size, bad_y, (1, 2), "fail and info a second"),
+        _rates(facts, x, size, ok_y, ("ok", "refused"), "ok and refused a second"),
+        _rates(facts, x, size, bad_y, ("fail", "info"), "fail and info a second"),
     ]
     label = (
         f"Latency, throughput and errors over {words.seconds(facts.end_s - facts.start_s)}, "
@@ -99,7 +98,9 @@ def _time_axis(x: Linear, size: Size, panels: tuple[tuple[float, float], ...]) -
         seconds = tick if span < 300 else tick * 60
         at = x(seconds)
         parts += [svg.line(at, top, at, low, "grid") for top, low in panels]
-        parts.append(svg.text(at, bottom + 16, time_label(seconds, span), anchor="middle"))
+        anchor = "end" if at > size.width - 24 else "middle"
+        at = min(at, size.width - 1) if anchor == "end" else at
+        parts.append(svg.text(at, bottom + 16, time_label(seconds, span), anchor=anchor))
     return svg.group(parts)
 
 
@@ -192,7 +193,7 @@ def _latency(facts: Facts, x: Linear, size: Size, span: tuple[float, float]) -> 
     low = 10.0 ** math.floor(math.log10(float(np.quantile(ms, 0.001))))
     high = 10.0 ** math.ceil(math.log10(max(float(ms.max()), low * 10)))
     y = Log(low, high, bottom, top)
-    parts = [svg.text(0, top - 9, "latency, log scale", "panel")]
+    parts = [svg.text(0, top - 14, "latency, log scale", "panel")]
     for tick in y.ticks():
         parts.append(svg.line(size.left, y(tick), size.width - size.right, y(tick), "grid"))
         parts.append(svg.text(size.left - 7, y(tick) + 4, words.milliseconds(tick), anchor="end"))
@@ -208,27 +209,29 @@ def _latency(facts: Facts, x: Linear, size: Size, span: tuple[float, float]) -> 
 def _scatter(
     facts: Facts, x: Linear, y: Log, ms: np.ndarray[tuple[int], np.dtype[np.float64]]
 ) -> list[Markup]:
-    """`ok` as dots in three strengths, `fail` as triangles, `info` as crosses: one path each."""
+    """Dots (three strengths) for `ok`, dashes for refusals, triangles, crosses for `info`.
+
+    One path each.
+    """
     left, right, top, bottom = x.at_low, x.at_high, y.at_high, y.at_low
     px = x.many((facts.spans.end_ns - facts.origin_ns) / NS_PER_S)
     py = y.many(ms)
     parts: list[Markup] = []
     for kind, shape, side in (
-        (Type.OK, "dot", OK_CELL),
-        (Type.FAIL, "triangle", MARK_CELL),
-        (Type.INFO, "cross", MARK_CELL),
+        ("ok", "dot", OK_CELL),
+        ("refused", "dash", MARK_CELL),
+        ("fail", "triangle", MARK_CELL),
+        ("info", "cross", MARK_CELL),
     ):
-        mine = facts.spans.type == kind
+        mine = facts.outcome == OUTCOMES.index(kind)
         columns, rows = int((right - left) / side), int((bottom - top) / side)
         column, row, size = cells(
             (px[mine] - left) / (right - left), (py[mine] - top) / (bottom - top), columns, rows
         )
         cx = left + (column + 0.5) * (right - left) / columns
         cy = top + (row + 0.5) * (bottom - top) / rows
-        if kind != Type.OK:
-            parts.append(
-                svg.element("path", d=svg.marks(cx, cy, shape), class_=f"mark {kind.label}")
-            )
+        if kind != "ok":
+            parts.append(svg.element("path", d=svg.marks(cx, cy, shape), class_=f"mark {kind}"))
             continue
         for strength, (least, most) in enumerate(((1, 2), (3, 9), (10, np.inf)), 1):
             some = (size >= least) & (size <= most)
@@ -242,22 +245,22 @@ def _rates(
     x: Linear,
     size: Size,
     span: tuple[float, float],
-    rows: tuple[int, ...],
+    kinds: tuple[str, ...],
     title: str,
 ) -> Markup:
     top, bottom = span
-    high = float(max(facts.rate[list(rows)].max(), 1e-9))
+    rows = {kind: facts.rate[OUTCOMES.index(kind)] for kind in kinds}
+    high = float(max(*(row.max() for row in rows.values()), 1e-9))
     nothing = high < 1e-6
     y = Linear(0, 1.0 if nothing else high * 1.05, bottom, top)
-    parts = [svg.text(0, top - 9, title, "panel")]
+    parts = [svg.text(0, top - 10, title, "panel")]
     for tick in y.ticks(2 if span[1] - span[0] < 60 else 3):
         parts.append(svg.line(size.left, y(tick), size.width - size.right, y(tick), "grid"))
         parts.append(svg.text(size.left - 7, y(tick) + 4, words.number(tick), anchor="end"))
     edges = x.many(facts.edges)
-    for row in rows:
-        kind = ("ok", "fail", "info")[row]
-        levels = y.many(facts.rate[row])
-        if row == 0:
+    for kind, row in rows.items():
+        levels = y.many(row)
+        if kind == "ok":
             zero = np.full(len(levels), bottom)
             parts.append(svg.element("path", d=svg.area(edges, zero, levels), class_="rate-area"))
         parts.append(svg.element("path", d=svg.steps(edges, levels), class_=f"rate {kind}"))

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from seatrial.history import NIL, History
-from seatrial.history.columns import I64
+from seatrial.history.columns import I64, Bool
 from seatrial.op import Type
 from seatrial.report import svg, words
 
@@ -100,11 +100,7 @@ def _bar(history: History, row: int, *, proof: bool) -> Bar:
 
 def _with_context(history: History, proof: list[Bar], around: int) -> list[Bar]:
     """The proof and the ops nearest to it (on the same keys where ops have keys), by row."""
-    invoked = history.client & (history.type == Type.INVOKE)
-    keys = np.unique([history.key[bar.first] for bar in proof])
-    if not np.any(keys == NIL):
-        invoked &= np.isin(history.key, keys)
-    candidates: I64 = np.flatnonzero(invoked)
+    candidates: I64 = np.flatnonzero(_related(history, proof) & (history.type == Type.INVOKE))
     chosen = {bar.first: bar for bar in proof}
     for step in range(1, AROUND_EACH + 1):
         for bar in proof:
@@ -117,6 +113,15 @@ def _with_context(history: History, proof: list[Bar], around: int) -> list[Bar]:
     return [chosen[row] for row in sorted(chosen)]
 
 
+def _related(history: History, proof: list[Bar]) -> Bool:
+    """Mask of the clients' events on the proof's keys; all of them where ops have no keys."""
+    keys = np.unique([history.key[bar.first] for bar in proof])
+    if np.any(keys == NIL):
+        return history.client
+    out: Bool = history.client & np.isin(history.key, keys)
+    return out
+
+
 def _is_at(candidates: I64, place: int, row: int) -> bool:
     return place < len(candidates) and int(candidates[place]) == row
 
@@ -124,13 +129,13 @@ def _is_at(candidates: I64, place: int, row: int) -> bool:
 def _places(history: History, bars: list[Bar]) -> tuple[dict[int, float], list[float]]:
     """A place on the axis for each event's row; and where other events were left out."""
     rows = sorted({row for bar in bars for row in (bar.invoke, bar.complete) if row >= 0})
-    clients = np.cumsum(history.client)
+    seen = np.cumsum(_related(history, [bar for bar in bars if bar.proof]))
     places: dict[int, float] = {}
     breaks: list[float] = []
     at = 0.0
     for before, row in zip([None, *rows[:-1]], rows, strict=True):
         if before is not None:
-            skipped = int(clients[row] - clients[before]) > 1
+            skipped = int(seen[row] - seen[before]) > 1
             if skipped:
                 breaks.append(at + 0.75)
             at += 1.5 if skipped else 1.0
@@ -152,8 +157,9 @@ def _picture(history: History, bars: list[Bar], origin_ns: int, size: Size) -> M
         parts.append(svg.text(0, top + 26, name, "lane-name strong" if strong else "lane-name"))
         mine = [bar for bar in bars if bar.process == process]
         nexts = [*(x(places[bar.first]) for bar in mine[1:]), size.width]
-        for bar, next_at in zip(mine, nexts, strict=True):
-            parts.append(_drawn(history, bar, places, x, top, next_at))
+        ends = [size.left, *(x(places[bar.first]) + 9 * CHAR for bar in mine[:-1])]
+        for bar, free_from, next_at in zip(mine, ends, nexts, strict=True):
+            parts.append(_drawn(history, bar, places, x, top, free_from, next_at))
     parts += _moments(history, bars, places, x, bottom, origin_ns)
     label = f"{len(bars)} ops of {len(processes)} processes in the order of their events"
     return svg.svg(size.width, bottom + 26, label, parts, size.class_)
@@ -165,6 +171,7 @@ def _drawn(
     places: dict[int, float],
     x: svg.Linear,
     top: float,
+    free_from: float,
     next_at: float,
 ) -> Markup:
     left = x(places[bar.first])
@@ -182,7 +189,10 @@ def _drawn(
         middle = y + BAR / 2
         parts.append(svg.line(right, middle, min(next_at, x.at_high), middle, f"open {strength}"))
     shown = svg.fit(f"{deed}{_suffix(bar)}", next_at - left - 4, CHAR)
-    if shown:
+    whole = f"{deed}{_suffix(bar)}"
+    if shown != whole and bar.proof and right - len(whole) * CHAR > free_from:
+        parts.append(svg.text(right, top + 13, whole, f"deed {strength}", "end"))
+    elif shown:
         parts.append(svg.text(left, top + 13, shown, f"deed {strength}"))
     return svg.group(parts)
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from seatrial.history import History
+from seatrial.op import Type
 from seatrial.report import facts as compute
 from seatrial.report import figure, words
 from seatrial.report.anomalies import views as anomaly_views
@@ -16,6 +19,7 @@ from seatrial.report.document import CheckerPart, VerdictDocument
 from seatrial.report.faults import FaultView, join
 from seatrial.report.source import Material
 from seatrial.report.steady import views as steady_views
+from seatrial.timeline import NS_PER_S
 from seatrial.verdict import Json, Validity
 
 NO_VERDICT: Final = "The trial has no verdict: it was not judged, or was cut short before."
@@ -47,7 +51,7 @@ def render(material: Material, title: str = "", repeat: str = "") -> str:
         "faults": faults,
         "facts": facts,
         "figure": figure.draw(facts, faults) if facts else None,
-        "anomalies": anomaly_views(material, verdict, origin_ns),
+        "anomalies": anomaly_views(material, verdict, faults, origin_ns),
         "steady": steady_views(material, verdict, origin_ns),
         "by_f": (),
         "errors": (),
@@ -80,6 +84,7 @@ def _environment() -> Environment:
     environment.filters["ms"] = words.latency
     environment.filters["seconds"] = words.seconds
     environment.filters["details"] = words.details
+    environment.filters["label"] = words.label
     environment.globals["window"] = words.window
     environment.globals["symbol"] = symbol
     return environment
@@ -122,14 +127,22 @@ def _head(material: Material, verdict: VerdictDocument) -> list[tuple[str, str]]
         found += [("case", verdict.case), ("target", _text(verdict.target))]
         found += [("seed", "" if verdict.seed is None else str(verdict.seed))]
     if material.history is not None:
-        found.append(("ops", words.count(int(material.history.client.sum()))))
+        found += _extent(material.history)
     if verdict.seconds is not None:
-        found.append(("took", words.seconds(verdict.seconds)))
+        found.append(("judged in", words.seconds(verdict.seconds)))
     if record:
-        found += [("started", record.started), ("trial", record.trial)]
+        found += [("started", words.date(record.started)), ("trial", record.trial)]
         if record.status != "finished":
             found.append(("status", record.status))
     return [(name, said) for name, said in found if said]
+
+
+def _extent(history: History) -> list[tuple[str, str]]:
+    """How many ops there are, and how long they took with all the phases around them."""
+    invoked = int(np.count_nonzero(history.client & (history.type == Type.INVOKE)))
+    length = int(history.time_ns.max()) / NS_PER_S if len(history) else 0.0
+    found = [("ops", words.count(invoked))]
+    return [*found, ("duration", words.seconds(length))] if length > 0 else found
 
 
 def _text(given: Json) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from seatrial.errors import SeatrialError
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import fault_windows
+from seatrial.history.windows import FaultWindow, fault_windows
 from seatrial.plan import Plan
 from seatrial.report.document import VerdictDocument
 from seatrial.trial import Evidence, TrialFolder, TrialRecord
@@ -80,7 +80,7 @@ def _history(path: Path, missing: list[str]) -> History | None:
     try:
         loaded = load_arrow(path)
     except SeatrialError as error:
-        missing.append(str(error).partition("\n")[0])
+        missing.append(f"{path.name} cannot be used: {str(error).partition(chr(10))[0]}")
         return None
     if loaded.truncated:
         missing.append(f"the end of {path.name} is missing: {loaded.note}")
@@ -105,14 +105,14 @@ def _pictures(folder: Path) -> dict[tuple[str, int], str]:
     return found
 
 
-def windows_of(history: History | None) -> dict[str, tuple[int, int | None, str]]:
-    """Each fault's real window (ns from the start of the trial) and kind, from the nemesis' ops.
+def windows_of(history: History | None) -> dict[str, FaultWindow]:
+    """Each fault's real window, from the nemesis' ops.
 
     Empty where the nemesis' ops are of another tool and do not read as ours.
     """
     if history is None:
         return {}
     try:
-        return {w.fault: (w.start_ns, w.end_ns, w.kind) for w in fault_windows(history)}
+        return {window.fault: window for window in fault_windows(history)}
     except KeyError:
         return {}

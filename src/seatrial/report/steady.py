@@ -115,7 +115,7 @@ def _view(
         part.cause,
         state is not None and state.on_break == "note",
         cells,
-        _plot(part, bands, spans, origin_s),
+        _plot(part, bands, spans, origin_s, points=part.metric == "recovery_s"),
     )
 
 
@@ -174,6 +174,8 @@ def _plot(
     bands: Mapping[str, tuple[float | None, float | None]],
     spans: Mapping[str, tuple[float, float]],
     origin_s: float,
+    *,
+    points: bool,
 ) -> Markup | None:
     if part.series is None:
         return None
@@ -195,8 +197,12 @@ def _plot(
         parts.append(svg.text(LEFT - 6, y(tick) + 4, words.number(tick), anchor="end"))
     for tick in x.ticks(4):
         parts.append(svg.text(x(tick), BOTTOM + 16, words.seconds(tick), anchor="middle"))
-    path = svg.polyline(x.many(t), y.many(v))
-    parts.append(svg.element("path", d=path, class_="series"))
+    if points:
+        there = ~np.isnan(v)
+        path = svg.marks(x.many(t[there]), y.many(v[there]), "dot")
+    else:
+        path = svg.polyline(x.many(t), y.many(v))
+    parts.append(svg.element("path", d=path, class_="series points" if points else "series"))
     return svg.svg(WIDTH, HEIGHT, f"{part.name} over time", parts, "small")
 
 

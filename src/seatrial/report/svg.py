@@ -108,8 +108,13 @@ def area(edges: F64, low: F64, high: F64) -> str:
 
 
 def marks(x: F64, y: F64, shape: str) -> str:
-    """Path data of one mark per point: `dot` (needs a round cap), `cross` or `triangle`."""
-    drawn = {"dot": "h0", "cross": "m-3-3l6 6m0-6l-6 6", "triangle": "m0-4l3.6 6.4h-7.2z"}[shape]
+    """Path data of one mark per point: a dot (needs a round cap), dash, cross or triangle."""
+    drawn = {
+        "dot": "h0",
+        "dash": "m-2.5 0h5",
+        "cross": "m-3-3l6 6m0-6l-6 6",
+        "triangle": "m0-4l3.6 6.4h-7.2z",
+    }[shape]
     return "".join(
         f"M{number(px)} {number(py)}{drawn}" for px, py in zip(x.tolist(), y.tolist(), strict=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Mapping
@@ -62,6 +63,21 @@ def seconds(value: float | None) -> str:
     if minutes < 120:
         return f"{sign}{minutes} min {rest} s"
     return f"{sign}{minutes // 60} h {minutes % 60} min"
+
+
+def date(started: str) -> str:
+    """A date and time for people: `2026-11-21 04:35:51 UTC`; other text stays as it is."""
+    try:
+        moment = datetime.datetime.fromisoformat(started)
+    except ValueError:
+        return started
+    zone = moment.strftime("%Z").replace("UTC+00:00", "UTC")
+    return f"{moment:%Y-%m-%d %H:%M:%S} {zone}".strip()
+
+
+def label(name: str) -> str:
+    """A field's name for people: `waited_s` is `waited s`."""
+    return name.replace("_", " ")
 
 
 def moment(time_ns: int | None, origin_ns: int) -> str:
@@ -154,4 +170,9 @@ def details(given: Json) -> str:
         return cut(given, 2000)
     if isinstance(given, (list, tuple)) and all(isinstance(i, (str, int, float)) for i in given):
         return cut(", ".join(str(item) for item in given), 2000) or MISSING
+    if isinstance(given, Mapping) and not any(
+        isinstance(item, (Mapping, list, tuple)) for item in given.values()
+    ):
+        said = (f"{label(key)} {details(item)}" for key, item in given.items())
+        return cut(", ".join(said), 2000) or MISSING
     return cut(json.dumps(given, ensure_ascii=False), 2000)

@@ -101,7 +101,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lab.heal_everything(), 20)
             leaks = lab.audit()
-            await lab.stop()
+            await lab.stop(keep=self.folder.nodes if self.keep else None)
             ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticker

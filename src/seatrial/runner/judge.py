@@ -20,6 +20,7 @@ from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
+from seatrial.history.windows import phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -175,11 +176,13 @@ def judge_trial(
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan)
     verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
-    faults = tuple(fault_parts(plan.faults, folder.read_evidence()))
+    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(_state_part, results))
     parts = (*faults, *states)
-    verdict = join([v.verdict for v in (*verdicts.values(), *parts, *notes)])
+    answers = [part.verdict for part in (*parts, *notes)]
+    verdict = join([*(v.verdict for v in verdicts.values()), *answers])
     return Judgement(
         verdict=verdict,
         cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),
@@ -221,6 +224,9 @@ def planned_options(plan: Plan) -> dict[str, CheckOptions]:
     }
     out = {name: options_from(document) for name, document in plan.checkers.items()}
     out["stats"] = options_from({**bounds, **plan.checkers.get("stats", {})})
+    if "replicas" in out:  # a node that was never heard from must not pass for one that agrees
+        nodes: dict[str, Json] = {"nodes": list(plan.target.nodes)}
+        out["replicas"] = options_from({**nodes, **plan.checkers["replicas"]})
     return out
 
 
@@ -252,13 +258,15 @@ def _finite(value: Json) -> Json:
 # ── the parts ────────────────────────────────────────────────────────────────────────────────
 
 
-def fault_parts(planned: Sequence[PlannedFault], evidence: Sequence[Evidence]) -> list[Part]:
-    """What became of each planned fault."""
+def fault_parts(
+    planned: Sequence[PlannedFault], evidence: Sequence[Evidence], load_ns: int = 0
+) -> list[Part]:
+    """What became of each planned fault. Planned and real moments count from the load's start."""
     found = {item.fault.id: item for item in evidence}
-    return [_fault_part(fault, found.get(fault.id)) for fault in planned]
+    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
 
 
-def _fault_part(fault: PlannedFault, seen: Evidence | None) -> Part:
+def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
     whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
     what = f"{fault.id} ({fault.kind} of {whom})"
     verdict, cause = Validity.UNKNOWN, ""
@@ -274,12 +282,14 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None) -> Part:
         cause = f"{what} was not seen to heal: {told}"
     else:
         verdict, cause = Validity.VALID, f"{what} acted and healed"
-    return Part(fault.id, verdict, cause, _fault_document(fault, seen))
+    return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
 
 
-def _fault_document(fault: PlannedFault, seen: Evidence | None) -> dict[str, Json]:
+def _fault_document(
+    fault: PlannedFault, seen: Evidence | None, load_ns: int
+) -> dict[str, Json]:
     def seconds(ns: int | None) -> float | None:
-        return None if ns is None else round(ns / 1e9, 3)
+        return None if ns is None else round((ns - load_ns) / 1e9, 3)
 
     return {
         "id": fault.id,

@@ -22,6 +22,8 @@ ACT_TIMEOUT_S = 20.0
 PROOF_TIMEOUT_S = 30.0
 ROLE_TIMEOUT_S = 5.0
 ROLE_POLL_S = 0.1
+#: How late a fault may begin because one before it on the same victims heals late.
+FREE_TIMEOUT_S = 30.0
 #: A measurement of recovery that another fault came across is taken again, so many times.
 RECOVERY_TRIES = 10
 
@@ -74,6 +76,10 @@ class Nemesis:
         if not victims:
             error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
             self._keep(Evidence(fault=fault, error=error))
+            return
+        if not await self._until_free(kind, victims):
+            error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
+            self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
         evidence = Evidence(fault=fault, victims=victims)
         self._alive[fault.id] = (fault, victims)
@@ -128,9 +134,31 @@ class Nemesis:
             if proof.seen or (begun == self._begun and not self._alive):
                 break
             while self._alive:
-                self._changed.clear()
-                await self._changed.wait()
+                await self._change()
         self._keep(evidence.model_copy(update={"recovery": proof}))
+
+    async def _until_free(self, kind: FaultKind, victims: tuple[str, ...]) -> bool:
+        """Wait until no fault of the same touch holds a victim: a healing may run late."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FREE_TIMEOUT_S):
+                while self._taken(kind) & set(victims):
+                    await self._change()
+            return True
+        return False
+
+    def _taken(self, kind: FaultKind) -> set[str]:
+        """Victims of the faults alive that touch the same as `kind`."""
+        return {
+            name
+            for other, victims in self._alive.values()
+            if shelf.kind(other.kind).touches == kind.touches
+            for name in victims
+        }
+
+    async def _change(self) -> None:
+        """Until some fault has been healed."""
+        self._changed.clear()
+        await self._changed.wait()
 
     async def _resolve(
         self, fault: PlannedFault, kind: FaultKind, stop: asyncio.Event
@@ -141,13 +169,7 @@ class Nemesis:
             holders: Sequence[str] = ()
             with contextlib.suppress(OSError, TimeoutError):
                 holders = (await self._locate()).get(fault.victims, ())
-            taken = {
-                name
-                for other, victims in self._alive.values()
-                if shelf.kind(other.kind).touches == kind.touches
-                for name in victims
-            }
-            free = sorted(set(holders) - taken)
+            free = sorted(set(holders) - self._taken(kind))
             if free:
                 return (free[int(fault.pick * len(free))],)
             await asyncio.sleep(ROLE_POLL_S)

@@ -46,7 +46,7 @@ class SetSettings(Settings):
     A read carries the whole set, so many reads of a big set slow the rest down.
     """
 
-    read_every_s: float = Field(default=2.0, gt=0)
+    read_every_s: float = Field(default=1.0, gt=0)
 
 
 class SetWorkload:

@@ -154,7 +154,7 @@ CASES: dict[str, Case] = {
 def test_each_anomaly_and_its_near_miss(name: str) -> None:
     """The verdict and the anomalies of a hand-written history."""
     checker, history, extra, expected = CASES[name]
-    verdict = judge(checker, history, **extra)
+    verdict = judge(checker, history, CheckOptions(extra=extra))
     assert anomalies(verdict) == expected
     assert verdict.verdict is (Validity.INVALID if expected else Validity.VALID)
     assert all(anomaly.ops for anomaly in verdict.anomalies)

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from seatrial.checker import Budget, CheckOptions
+from seatrial.checkers import make
 from seatrial.verdict import Json, Validity
-from tests.checkers.small.tiny import anomalies, judge
+from tests.checkers.small.tiny import anomalies, judge, tiny
 
 X = "x"
 
@@ -189,7 +191,9 @@ def test_rebalanced_consumers_may_skip() -> None:
     """With `sub_via: subscribe`, skips between polls are tolerated and still counted."""
     ops, _, _ = CASES["poll skip"]
     extra: dict[str, Json] = {"sub_via": "subscribe"}
-    verdict = judge("kafka", "; ".join((*ops, op(5, "poll", p((1, "a"))))), **extra)
+    verdict = judge(
+        "kafka", "; ".join((*ops, op(5, "poll", p((1, "a"))))), CheckOptions(extra=extra)
+    )
     assert verdict.verdict is Validity.VALID
     assert "poll-skip" in verdict.cause
 
@@ -204,3 +208,11 @@ def test_an_op_that_polls_a_map_that_is_none_is_named() -> None:
 def test_nothing_sent_and_nothing_polled_is_unknown() -> None:
     """Choosing keys alone proves nothing."""
     assert judge("kafka", op(0, "assign", "x")).verdict is Validity.UNKNOWN
+
+
+def test_out_of_time_is_unknown_and_says_how_far() -> None:
+    """A budget that has ended judges nothing."""
+    history = tiny(op(0, "send", s("a", 0)))
+    verdict = make("kafka").check(history, Budget.start(timeout_s=0))
+    assert verdict.verdict is Validity.UNKNOWN
+    assert "0 of 2 ops" in verdict.cause

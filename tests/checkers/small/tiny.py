@@ -57,7 +57,7 @@ def _atom(value: object) -> Atom:
 
 
 def judge(
-    name: str, history: History | str, options: CheckOptions | None = None, **extra: Json
+    name: str, history: History | str, options: CheckOptions | None = None, /, **extra: Json
 ) -> Verdict:
     """The verdict of checker `name` on a history or its text; `extra` are its own settings."""
     found = tiny(history) if isinstance(history, str) else history

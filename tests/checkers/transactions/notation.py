@@ -86,7 +86,7 @@ def judge(
     """The verdict on a history of these transactions."""
     extra: dict[str, Json] = {} if anomalies is None else {"anomalies": anomalies}
     options = CheckOptions(consistency_model=model, version_order=version_order, extra=extra)
-    told = history(txns, registers=checker == "rw-register", invocations=invocations)
+    told = history(txns, registers=checker != "list-append", invocations=invocations)
     return make(checker, options).check(told, Budget.start())
 
 

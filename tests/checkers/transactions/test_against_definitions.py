@@ -61,7 +61,7 @@ def by_definition(case: Case, model: str, *, registers: bool = False) -> bool:
     return serializable(case, strict=model.startswith("strict"), registers=registers)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SEEDS)
 def test_lists_are_judged_exactly_as_defined(seed: int) -> None:
     """With all elements read at the end, `invalid` means what the model's definition says."""
@@ -72,7 +72,7 @@ def test_lists_are_judged_exactly_as_defined(seed: int) -> None:
         assert wrong is not by_definition(case, model), model
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_lists_not_read_to_the_end_raise_no_false_alarm(seed: int) -> None:
     """Whatever is left unread, `invalid` is only said where the definition is broken."""
@@ -83,7 +83,7 @@ def test_lists_not_read_to_the_end_raise_no_false_alarm(seed: int) -> None:
             assert not by_definition(case, model), model
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_registers_raise_no_false_alarm(seed: int) -> None:
     """With each source of version orders that the model grants, `invalid` is never said wrongly."""
@@ -98,7 +98,7 @@ def test_registers_raise_no_false_alarm(seed: int) -> None:
             assert not by_definition(case, model, registers=True), model
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SEEDS, SEEDS)
 def test_changes_that_mean_nothing_change_nothing(seed: int, other: int) -> None:
     """Renamed keys, an idle process, and a valid history beside it leave the verdict as it is."""

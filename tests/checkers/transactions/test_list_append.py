@@ -87,6 +87,14 @@ def test_a_transaction_nobody_knows_the_end_of_counts_where_it_was_seen() -> Non
     assert judge(pending).verdict is Validity.VALID
 
 
+def test_appends_of_one_transaction_stay_in_its_order() -> None:
+    """A list that shows a transaction's appends turned round, or the second only, is wrong."""
+    for text in ("rx21", "rx2"):
+        verdict = judge(concurrent("ax1 ax2", "ay1", text), model="read-committed")
+        assert "incompatible-order" in names(verdict)
+        assert "stands without the first" in verdict.anomalies[0].explanation
+
+
 def test_a_retried_append_is_not_an_aborted_read() -> None:
     """What failed and was done again under the same value was done once."""
     assert judge(serial("!ax1", "ax1", "rx1")).verdict is Validity.VALID

@@ -21,6 +21,8 @@ from seatrial.engine.lab.sandbox import boot
 from seatrial.errors import Unavailable
 from seatrial.target import Command
 
+#: The variables that a node inherits from this process.
+INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "PYTHONPATH")
 #: A process that ended unplanned is started again after this long, doubled each quick time.
 RESTART_DELAY_S = 0.25
 RESTART_DELAY_MAX_S = 5.0
@@ -70,6 +72,11 @@ def read_stat(pid: int) -> tuple[str, int] | None:
         return None
     fields = text.rpartition(b")")[2].split()  # the name before it may hold spaces and brackets
     return fields[0].decode("ascii"), int(fields[19])
+
+
+def _plain_environment() -> dict[str, str]:
+    """What a node inherits: servers take settings from variables that a person may have set."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 class NodeProcess:
@@ -177,7 +184,7 @@ class NodeProcess:
             with self.log_file.open("ab", buffering=0) as log:
                 marker = f"--- {self.name} start {self.starts} at {stamp}: {' '.join(argv)}\n"
                 log.write(marker.encode())
-                environment = {**os.environ, **command.env}
+                environment = {**_plain_environment(), **command.env}
 
                 def popen(line: Sequence[str]) -> Popen:
                     return _popen(line, log.fileno(), environment)

@@ -8,6 +8,7 @@ unplanned comes back by itself with its data.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -106,10 +107,11 @@ class Supervisor:
         return tuple(found)
 
     async def heal(self) -> None:
-        """Let all run on that stand still, and start all that are down."""
+        """Let all run on that stand still, and start all that are down, as far as they start."""
         for process in self._processes.values():
             process.signal(signal.SIGCONT)
-        await asyncio.gather(*(process.restart() for process in self._processes.values()))
+            with contextlib.suppress(Unavailable):  # it stays down, which `down` says
+                await process.restart()
 
     async def stop(self) -> None:
         """End all processes; returns when they are gone."""

@@ -144,7 +144,7 @@ class Lab:
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
-        self._made_scratch = self._mounted = False
+        self._made_scratch = self._mounted = self._started = False
 
     @property
     def world(self) -> World:
@@ -172,6 +172,7 @@ class Lab:
             self.isolation, self.nodes, self._links, self._supervisor, self._target
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._started = True
 
     def _make_folders(self) -> None:
         try:
@@ -215,21 +216,34 @@ class Lab:
         return lambda popen, argv: self._links.launch(name, popen, argv)
 
     async def heal_everything(self) -> None:
-        """Undo all cuts, let stopped processes run on, start all that are down."""
+        """Undo all cuts, let stopped processes run on, start all that are down.
+
+        What does not come back stands in `audit`. Nothing to do where `start` did not succeed.
+        """
+        if not self._started:
+            return
         await self._links.mend_all()
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
         """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        if not self._started:
+            return ()
         found = list(self._links.broken())
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
         return tuple(found)
 
-    async def stop(self) -> None:
-        """End the nodes, free network and data; safe after a `start` that failed."""
+    async def stop(self, keep: Path | None = None) -> None:
+        """End the nodes, free network and data; safe after a `start` that failed.
+
+        `keep`: a new folder that gets a copy of the nodes' data once they have ended. Raises
+        `CannotCreate` if it cannot be written, with all else freed.
+        """
         try:
             await self._supervisor.stop()
+            if keep is not None:
+                await asyncio.to_thread(self._copy_data, keep)
         finally:
             await self._links.stop()
             with contextlib.suppress(OSError):
@@ -241,6 +255,14 @@ class Lab:
             if self._made_scratch:
                 with contextlib.suppress(OSError):
                     self._scratch.rmdir()
+
+    def _copy_data(self, keep: Path) -> None:
+        try:
+            shutil.copytree(self._scratch, keep)
+        except (OSError, shutil.Error) as error:
+            raise CannotCreate(
+                f"the nodes' data cannot be kept in {keep}: {error}\n\nhint: free some space"
+            ) from error
 
     async def __aenter__(self) -> Lab:
         try:

@@ -54,6 +54,9 @@ def _unknown(code: StatusCode, text: str, why: str, source: str, *, whole: bool 
     return Rule(code, text, whole, False, why, source)
 
 
+#: How gRPC begins when it had no connection to give a call.
+NOT_CONNECTED = "failed to connect to all addresses"
+
 _PROPOSE = "server/etcdserver/v3_server.go, processInternalRaftRequestOnce"
 _CHECK = "server/etcdserver/api/v3rpc/key.go, checkPutRequest and checkTxnRequest"
 _INTERCEPT = "server/etcdserver/api/v3rpc/interceptor.go, newUnaryInterceptor"
@@ -130,7 +133,7 @@ RULES: tuple[Rule, ...] = (
     # Never sent.
     _certain(
         StatusCode.UNAVAILABLE,
-        "failed to connect to all addresses",
+        NOT_CONNECTED,
         "the channel had no connection and refused the call when it was to be picked a "
         "connection; the request was never written to one",
         "gRPC core, src/core/load_balancing/pick_first/pick_first.cc, TransientFailurePicker",
@@ -257,4 +260,4 @@ def failure(error: RpcError, *, read: bool) -> OpFailed | OpUnknown:
 
 def was_sent(error: RpcError) -> bool:
     """False if the node was not there at all: the call never left."""
-    return not (error.details() or "").startswith("failed to connect to all addresses")
+    return not (error.details() or "").startswith(NOT_CONNECTED)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 from seatrial.engine.lab import sandbox
 
 
 async def main() -> int:
-    """`lab_outer.py SCENARIO ISOLATION FOLDER [GRACE_S]`."""
+    """`python -m tests.lab.outer SCENARIO ISOLATION FOLDER [GRACE_S]`."""
     scenario, isolation, folder, *grace = sys.argv[1:]
-    inner = str(Path(__file__).with_name("lab_inner.py"))
     return await sandbox.run(
-        [sys.executable, "-W", "error", inner, scenario, isolation, folder],
+        [sys.executable, "-W", "error", "-m", "tests.lab.inner", scenario, isolation, folder],
         isolation=isolation,
         grace_s=float(grace[0]) if grace else 20.0,
     )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import pytest
 
 import seatrial
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent.parent
 SOURCE = Path(seatrial.__file__).parent.parent
 #: The user that an ordinary user's tests run as when the tests run as root (nobody).
 ORDINARY = 65534
@@ -71,8 +72,8 @@ class Host:
 
     def __init__(self, folder: Path, *, ordinary: bool = False) -> None:
         self.folder, self.mark = folder, uuid4().hex
-        self.python, self.paths, self.user = sys.executable, [str(SOURCE)], os.getuid()
-        self.scripts = HERE
+        self.python, self.user = sys.executable, os.getuid()
+        self.paths = [str(SOURCE), str(ROOT)]
         self.interfaces = interfaces()
         folder.mkdir(exist_ok=True)
         if ordinary and os.getuid() == 0:
@@ -85,11 +86,8 @@ class Host:
         packages = sysconfig.get_paths()["platlib"]
         copy = self.folder / "copy"
         shutil.copytree(SOURCE, copy / "src")
-        shutil.copytree(HERE, copy / "tests")
-        self.scripts, self.paths = copy / "tests", [str(copy / "src"), packages]
-        for path in [*self.folder.parents][:3]:
-            if path.stat().st_uid == 0 and path != Path("/tmp"):
-                path.chmod(path.stat().st_mode | 0o011)
+        shutil.copytree(ROOT / "tests" / "lab", copy / "tests" / "lab")
+        self.paths = [str(copy / "src"), str(copy), packages]
         os.chown(self.folder, ORDINARY, ORDINARY)
         if not self._can_run():
             pytest.skip(f"user {ORDINARY} cannot run {self.python} with the packages in {packages}")
@@ -110,6 +108,7 @@ class Host:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
+                cwd=self.folder,  # not the tests' own: `-m` looks there first
                 env=environment,
                 user=self.user,
                 group=self.user,
@@ -120,8 +119,8 @@ class Host:
     @contextmanager
     def tool(self, scenario: str, isolation: str, *more: str) -> Iterator[subprocess.Popen[str]]:
         """A running tool; killed at the end if it still runs."""
-        script = str(self.scripts / "lab_outer.py")
-        process = self.start_python(script, scenario, isolation, str(self.folder), *more)
+        script = ("-m", "tests.lab.outer")
+        process = self.start_python(*script, scenario, isolation, str(self.folder), *more)
         try:
             yield process
         finally:
@@ -166,3 +165,10 @@ def own_spaces() -> set[str]:
 def kill_hard(process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@contextmanager
+def ordinary_host() -> Iterator[Host]:
+    """An ordinary user's host, in a folder of its own: pytest's are for the tests' user only."""
+    with tempfile.TemporaryDirectory(prefix="seatrial-lab-") as folder:
+        yield Host(Path(folder), ordinary=True)

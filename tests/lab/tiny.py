@@ -1,4 +1,4 @@
-"""A target small enough to start in a blink: each node is `lab_tiny_node.py`."""
+"""A target small enough to start in a blink: each node is `tiny_node.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seatrial.target import Client, Command, Node
 
-NODE = Path(__file__).with_name("lab_tiny_node.py")
+NODE = Path(__file__).with_name("tiny_node.py")
 
 
 class TinyTarget:

@@ -1,4 +1,4 @@
-"""What runs inside a sandbox in the lab's tests: `lab_inner.py SCENARIO ISOLATION FOLDER`.
+"""What runs inside a sandbox: `python -m tests.lab.inner SCENARIO ISOLATION FOLDER`.
 
 A scenario fails by an assertion; its traceback goes to stderr, which the test shows.
 """
@@ -17,8 +17,6 @@ from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 
-from lab_tiny import TinyTarget, ask
-
 from seatrial.engine.lab import sandbox
 from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import RESTART_DELAY_S, read_stat
@@ -29,6 +27,7 @@ from seatrial.faults.kill import KILL
 from seatrial.faults.partition import PARTITION, cuts
 from seatrial.faults.pause import PAUSE
 from seatrial.target import Command, Node
+from tests.lab.tiny import TinyTarget, ask
 
 THREE = ("n1", "n2", "n3")
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -239,6 +238,8 @@ async def bad_start(isolation: str, folder: Path) -> None:
                 raise AssertionError("it started")
         except Unavailable as error:
             assert expected in str(error), error
+        await lab.heal_everything()
+        assert lab.audit() == (), "nothing is left of what did not start"
         assert time.monotonic() - begin < 5
     lab = Lab(
         TinyTarget(("/bin/sleep", "100")),
