@@ -52,7 +52,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "intermediate-read": Bug("G1b: a transaction half done is visible", "append", _LIST),
     "dirty-write": Bug("G0: writes of two transactions interleave", "append", _LIST),
     "circular-information-flow": Bug(
-        "G1c: transactions see each other's writes both ways", "append", _LIST
+        "G1c: what a transaction wrote is read before it has read", "append", _LIST
     ),
     "read-skew": Bug("G-single: reads of one transaction at different times", "append", _LIST),
     "write-skew": Bug("G2-item: two snapshots, two writes, no conflict seen", "append", _LIST),

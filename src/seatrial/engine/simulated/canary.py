@@ -20,7 +20,7 @@ from seatrial.engine.simulated.run import simulate
 from seatrial.engine.simulated.workloads import WORKLOADS, checkers_of
 from seatrial.errors import UnknownName
 from seatrial.history import History
-from seatrial.verdict import Json, Validity
+from seatrial.verdict import Json, Validity, Verdict
 
 SCHEMA: Final = "seatrial/canary/1"
 #: Numbers of ops tried, one after another, until the bug is caught.
@@ -34,7 +34,8 @@ CHECK_TIMEOUT_S: Final = 5.0
 class Catch:
     """One bug and one checker. `ops` are the numbers of ops that it took, one a seed that caught.
 
-    `expected`: the bug's entry says that this checker must catch it.
+    `anomalies` are the names of what it found, over all seeds, in alphabetical order. `expected`:
+    the bug's entry says that this checker must catch it.
     """
 
     bug: str
@@ -43,6 +44,7 @@ class Catch:
     expected: bool
     seeds: int
     ops: tuple[int, ...]
+    anomalies: tuple[str, ...] = ()
 
     @property
     def caught(self) -> int:
@@ -119,6 +121,15 @@ def _plant(name: str, seeds: int, sizes: tuple[int, ...]) -> list[Catch]:
     bug = BUGS[name]
     checkers = checkers_of(bug.workload, WORKLOADS[bug.workload].isolations[0])
     needed: dict[str, list[int]] = {checker: [] for checker in checkers}
+    found: dict[str, set[str]] = {checker: set() for checker in checkers}
+
+    def caught(checker: str, history: History) -> bool:
+        verdict = _verdict(checker, checkers[checker], history)
+        if verdict.verdict is not Validity.INVALID:
+            return False
+        found[checker].update(anomaly.name for anomaly in verdict.anomalies)
+        return True
+
     for seed in range(seeds):
         left = [checker for checker in checkers if checker in bug.checkers]
         besides = [checker for checker in checkers if checker not in bug.checkers]
@@ -126,17 +137,25 @@ def _plant(name: str, seeds: int, sizes: tuple[int, ...]) -> list[Catch]:
             history = simulate(bug.workload, seed=seed, ops=ops, bug=name)
             last = ops == sizes[-1]
             for checker in tuple(left):
-                if _verdict(checker, checkers[checker], history) is Validity.INVALID:
+                if caught(checker, history):
                     needed[checker].append(ops)
                     left.remove(checker)
             if left and not last:
                 continue
             for checker in besides:  # Judged once, where those that must catch it are done.
-                if _verdict(checker, checkers[checker], history) is Validity.INVALID:
+                if caught(checker, history):
                     needed[checker].append(ops)
             break
     return [
-        Catch(name, bug.workload, checker, checker in bug.checkers, seeds, tuple(ops))
+        Catch(
+            name,
+            bug.workload,
+            checker,
+            checker in bug.checkers,
+            seeds,
+            tuple(ops),
+            tuple(sorted(found[checker])),
+        )
         for checker, ops in needed.items()
     ]
 
@@ -148,7 +167,7 @@ def _clean(workload: str, isolation: str, seeds: int) -> list[Clean]:
     for seed in range(seeds):
         history = simulate(workload, seed=seed, ops=CLEAN_OPS, isolation=isolation)
         for checker, options in checkers.items():
-            said = _verdict(checker, options, history)
+            said = _verdict(checker, options, history).verdict
             if said is Validity.INVALID:
                 alarms[checker].append(seed)
             unknown[checker] += said is Validity.UNKNOWN
@@ -158,8 +177,8 @@ def _clean(workload: str, isolation: str, seeds: int) -> list[Clean]:
     ]
 
 
-def _verdict(checker: str, options: CheckOptions, history: History) -> Validity:
-    return make(checker, options).check(history, Budget.start(CHECK_TIMEOUT_S)).verdict
+def _verdict(checker: str, options: CheckOptions, history: History) -> Verdict:
+    return make(checker, options).check(history, Budget.start(CHECK_TIMEOUT_S))
 
 
 def to_json(matrix: Matrix) -> dict[str, Json]:
@@ -179,6 +198,7 @@ def to_json(matrix: Matrix) -> dict[str, Json]:
                 "expected": c.expected,
                 "caught": c.caught,
                 "ops_median": int(median(c.ops)) if c.ops else None,
+                "anomalies": list(c.anomalies),
             }
             for c in matrix.catches
         ],

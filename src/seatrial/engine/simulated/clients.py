@@ -212,10 +212,10 @@ class Clients:
             return []
         everything = range(len(micro))
         writes = [i for i, m in enumerate(micro) if isinstance(m, tuple) and m[0] != "r"]
-        if self.bug == "circular-information-flow":
-            return [(i,) for i in everything]
+        reads = tuple(i for i in everything if i not in writes)
+        if self.bug == "circular-information-flow" and writes:
+            return [tuple(writes), reads] if reads else []
         if self.bug == "dirty-write":
-            reads = tuple(i for i in everything if i not in writes)
             return [(i,) for i in writes] + ([reads] if reads else [])
         if self.bug in ("intermediate-read", "intermediate-read-register"):
             keys = [micro[i][1] for i in writes]  # type: ignore[index]
