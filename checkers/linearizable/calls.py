@@ -20,13 +20,11 @@ import numpy as np
 from numba import njit
 
 from seatrial.history import NIL, History
-from seatrial.history.columns import ATOM_BASE, I32, I64, U8, Bool
+from seatrial.history.columns import I32, I64, U8, Bool
 from seatrial.op import NEMESIS, Value
 
 #: The end of a call that nobody saw end.
 PENDING = 2**62
-#: Codes from here on are values that are no single atom (lists, maps), kept in `Calls.documents`.
-DOCUMENT_BASE = ATOM_BASE + 2**61
 #: The code of an answer that nobody saw (a pending dequeue's).
 UNSEEN = NIL + 1
 
@@ -90,7 +88,6 @@ class Calls:
     event_start: I64
     inv_at: I64
     res_at: I64
-    documents: tuple[Value, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inv)
@@ -102,8 +99,6 @@ class Calls:
 
     def decode(self, code: int) -> Value:
         """The value behind a code of `a` or `b`."""
-        if code >= DOCUMENT_BASE:
-            return self.documents[code - DOCUMENT_BASE]
         return self.history.atoms.decode(code)
 
     def pick(self, which: I64) -> Calls:
@@ -113,7 +108,7 @@ class Calls:
         columns = (self.process, self.op, self.a, self.b, self.inv, self.res)
         return _arrange(
             self.history, tuple(c[which] for c in columns), _one_group(len(which)), keys
-        )._with(self.documents)
+        )
 
     def group(self, g: int) -> Calls:
         """The calls of the g-th key."""
@@ -124,9 +119,6 @@ class Calls:
         sub = self.pick(np.flatnonzero(self.inv <= row))
         res = np.where(sub.res > row, PENDING, sub.res)
         return replace(sub, res=res).pick(np.arange(len(sub)))
-
-    def _with(self, documents: tuple[Value, ...]) -> Calls:
-        return replace(self, documents=documents)
 
 
 def _one_group(n: int) -> I64:
@@ -166,12 +158,12 @@ def read_calls(
     if bad:
         return _malformed(history, int(bad), int(row))
     process_row, op, a, b, inv, res, key, complex_a = out
-    documents, wrong = _documents(history, a, b, complex_a)
+    wrong = _documents(history, a, b, complex_a)
     if wrong >= 0:
         return _malformed(history, _BAD_PAIR, wrong)
     group, keys = _group(key)
     process = history.process[process_row]
-    return _arrange(history, (process, op, a, b, inv, res), group, keys)._with(documents)
+    return _arrange(history, (process, op, a, b, inv, res), group, keys)
 
 
 _NO_INVOCATION, _TWICE, _UNKNOWN_F, _BAD_PAIR = 1, 2, 3, 4
@@ -310,30 +302,19 @@ def _gather(
     )
 
 
-def _documents(history: History, a: I64, b: I64, source: I64) -> tuple[tuple[Value, ...], int]:
-    """Codes for values that are no single atom, into `a` and `b`; −1 or the row of a bad pair."""
-    seen: dict[str, int] = {}
-    documents: list[Value] = []
-
-    def code(value: Value) -> int:
-        if not isinstance(value, (tuple, Mapping)):
-            return history.atoms.encode(value)
-        text = repr(value)
-        if text not in seen:
-            seen[text] = DOCUMENT_BASE + len(documents)
-            documents.append(value)
-        return seen[text]
-
+def _documents(history: History, a: I64, b: I64, source: I64) -> int:
+    """Codes for values that are no single atom, into `a` and `b`; −1, or the row of a bad pair."""
+    encode = history.atoms.encode
     for call in np.flatnonzero(source != -1).tolist():
         at = int(source[call])
         if at >= 0:
-            a[call] = code(history.value(at))
+            a[call] = encode(history.value(at))
             continue
         value = history.value(-2 - at)
         if not isinstance(value, tuple) or len(value) != 2:
-            return (), -2 - at
-        a[call], b[call] = code(value[0]), code(value[1])
-    return tuple(documents), -1
+            return -2 - at
+        a[call], b[call] = encode(value[0]), encode(value[1])
+    return -1
 
 
 def _group(key: I64) -> tuple[I64, I64]:
@@ -354,9 +335,7 @@ def regroup(calls: Calls, key: I64) -> Calls:
     order = np.argsort(calls.inv, kind="stable")
     group, keys = _group(key[order])
     columns = (calls.process, calls.op, calls.a, calls.b, calls.inv, calls.res)
-    return _arrange(calls.history, tuple(c[order] for c in columns), group, keys)._with(
-        calls.documents
-    )
+    return _arrange(calls.history, tuple(c[order] for c in columns), group, keys)
 
 
 def keep(calls: Calls, mask: Bool) -> Calls:
@@ -368,7 +347,7 @@ def keep(calls: Calls, mask: Bool) -> Calls:
     order = np.argsort(kept[4], kind="stable")
     return _arrange(
         calls.history, tuple(c[order] for c in kept), new[order].astype(np.int64), calls.keys[old]
-    )._with(calls.documents)
+    )
 
 
 def _arrange(history: History, columns: tuple[I32 | U8 | I64, ...], group: I64, keys: I64) -> Calls:

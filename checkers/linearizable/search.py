@@ -64,16 +64,18 @@ class _Table:
     def learn(self, questions: I64) -> None:
         """Ask the model all that is asked, once each."""
         assert self.steps is not None
-        fresh = np.unique(questions)
-        answers = np.empty(len(fresh), np.int64)
-        for i, question in enumerate(fresh.tolist()):
+        answers: dict[int, int] = dict.fromkeys(questions.tolist(), frontier.NO)
+        for question in answers:
             state, call_class = divmod(question, self.classes)
             after = self.steps.answer(self.states[state], call_class)
-            answers[i] = frontier.NO if after is None else self._id(after)
-        self._filled += len(fresh)
+            if after is not None:
+                answers[question] = self._id(after)
+        self._filled += len(answers)
         if 2 * self._filled > len(self.keys):
             self._grow()
-        frontier.remember(self.keys, self.values, fresh, answers)
+        asked = np.fromiter(answers, np.int64, len(answers))
+        told = np.fromiter(answers.values(), np.int64, len(answers))
+        frontier.remember(self.keys, self.values, asked, told)
 
     def _id(self, state: Hashable) -> int:
         found = self._ids.get(state)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from seatrial.checker import Budget
 from seatrial.checkers.linearizable import frontier
@@ -26,7 +28,7 @@ from seatrial.history.columns import I64, Bool
 
 #: What explaining one key may cost.
 TRIALS_MAX = 600
-SECONDS_MAX = 2.0
+CPU_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,20 +50,25 @@ class Witness:
 
 
 class _Clock:
-    """Bounds the explaining of one key."""
+    """Bounds the explaining of one key: in CPU seconds, and by a share of the budget's time."""
 
     def __init__(self, budget: Budget) -> None:
-        seconds = min(SECONDS_MAX, budget.left_s / 4)
-        self.until = time.monotonic() + seconds
+        self.until = time.monotonic() + budget.left_s / 4
+        self.cpu_until = time.thread_time() + CPU_SECONDS_MAX
         self.trials = 0
 
+    def left_s(self) -> float:
+        """Seconds left."""
+        return min(self.until - time.monotonic(), self.cpu_until - time.thread_time())
+
     def spent(self) -> bool:
-        return self.trials >= TRIALS_MAX or time.monotonic() > self.until
+        """Whether no further trial may begin."""
+        return self.trials >= TRIALS_MAX or self.left_s() <= 0
 
     def budget(self, memory_bytes: int) -> Budget:
+        """The budget of one trial more."""
         self.trials += 1
-        left = max(0.0, self.until - time.monotonic())
-        return Budget(left, memory_bytes, time.monotonic() + left)
+        return Budget.start(max(0.0, self.left_s()), memory_bytes)
 
 
 def explain(family: Family, key: Calls, hint: I64, failed: int, budget: Budget) -> Witness:
@@ -139,19 +146,11 @@ def units(family: Family, calls: Calls) -> I64:
         return np.where(calls.a == UNSEEN, -1, labels)
     a, b = calls.a, np.where(calls.op == frontier.CAS, calls.b, calls.a)
     values, flat = np.unique(np.concatenate([a, b]), return_inverse=True)
-    parent = np.arange(len(values))
     left, right = flat[: len(a)], flat[len(a) :]
-
-    def root(x: int) -> int:
-        while parent[x] != x:
-            parent[x] = parent[parent[x]]
-            x = int(parent[x])
-        return x
-
-    for i in np.flatnonzero(left != right).tolist():
-        parent[root(int(left[i]))] = root(int(right[i]))
-    roots = np.array([root(x) for x in range(len(values))], np.int64)
-    return roots[left]
+    links = coo_array((np.ones(len(a)), (left, right)), shape=(len(values), len(values)))
+    _, component = connected_components(links, directed=False)
+    found: I64 = component[left].astype(np.int64)
+    return found
 
 
 def _shrink(

@@ -150,7 +150,7 @@ def events(draw: st.DrawFn, put: str, take: str) -> list[Op]:
 
 
 @pytest.mark.parametrize("model", sorted(_MODELS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_the_verdict_is_brute_forces(model: str, data: st.DataObject) -> None:
     """The fast paths and the search agree with brute force on every small history."""

@@ -144,7 +144,7 @@ def events(draw: st.DrawFn, unique: bool) -> list[Op]:
     return out
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.booleans().flatmap(lambda unique: events(unique)))
 def test_the_verdict_is_brute_forces(ops: list[Op]) -> None:
     """Zones and the search agree with brute force on every small history."""
