@@ -10,12 +10,7 @@ faults), `after` is `steady-after`. Each metric, exactly:
 - `throughput`: `ok` completions in the stretch over its length in seconds.
 - `unavailable_s`: the longest part of the stretch without any `ok` completion. If the load ended
   before the stretch did (the last op completed and none was under way) the rest does not count.
-- `recovery_s`: faults that overlap in time are one injury, which ends when the last of them
-  began to be healed. From that moment, the time until the start of the first second that holds
-  at least half as many `ok` ops as a second of `steady-before` did on average. An injury that is
-  followed by the next one before this happens has lasted at least until then, and is otherwise
-  judged with the next one's healing. Not recovered before the load ends: infinite. The reading
-  is the longest.
+- `recovery_s`: the longest recovery after a healing (`seatrial.recovery` says what that is).
 
 What cannot be read is `unknown` with the reason, never green.
 """
@@ -42,6 +37,7 @@ from seatrial.history import History
 from seatrial.history.columns import I64
 from seatrial.history.windows import FaultWindow, Phase, fault_windows, phases
 from seatrial.op import Type
+from seatrial.recovery import Recovery, recoveries
 from seatrial.steady_state import WHEN, Metric, OpsProbe, SteadyState, Tolerance
 from seatrial.verdict import Json, Validity, join
 
@@ -55,9 +51,6 @@ PHASES: Mapping[str, str] = {
 _SAID = {"before": "before the faults", "during": "during the faults", "after": "after the faults"}
 #: A percentile of fewer ops is chance.
 OPS_MIN = 20
-#: Recovered is: one second with this part of the baseline's `ok` ops.
-RECOVERED_PART = 0.5
-_SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +234,7 @@ class _Source:
     def _recovery(self, when: str) -> tuple[float | None, str]:
         if when == "before":
             return None, "there is no fault to recover from before the faults"
-        found, reason = recoveries(self)
+        found, reason = _recoveries(self)
         if reason:
             return None, reason
         return max(recovery.seconds for recovery in found), ""
@@ -257,73 +250,9 @@ def _longest_gap(load: _Load, phase: Phase) -> int:
 # ── recovery ─────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """How long after healing (at `from_ns`) ops succeeded as before; infinite if they never did."""
-
-    faults: tuple[str, ...]
-    from_ns: int
-    seconds: float
-
-
-def recoveries(source: _Source) -> tuple[tuple[Recovery, ...], str]:
-    """The recovery from each injury, or nothing and why it cannot be told."""
+def _recoveries(source: _Source) -> tuple[tuple[Recovery, ...], str]:
     before = source.stretches.get(PHASES["before"])
-    if not source.windows:
-        return (), "no fault was injected"
-    if before is None or not source.load.ok_count(before):
-        return (), "no op succeeded before the faults, so there is no baseline"
-    unhealed = [w.fault for w in source.windows if w.healing_ns is None]
-    if unhealed:
-        return (), f"{unhealed[0]} was never healed"
-    length_s = (before.end_ns - before.start_ns) / 1e9
-    need = max(1, math.ceil(RECOVERED_PART * source.load.ok_count(before) / length_s))
-    end = _load_end(source)
-    injuries = _injuries(source.windows)
-    found = []
-    for injury, following in zip(injuries, [*injuries[1:], None], strict=True):
-        limit = end if following is None else following.start_ns
-        if following is None and limit - injury.end_ns < _SECOND_NS:
-            return (), f"the load ended within a second of healing {injury.faults[-1]}"
-        seconds = _back(source.load.ok_ns, injury.end_ns, limit, need)
-        if math.isinf(seconds) and following is not None:
-            seconds = (limit - injury.end_ns) / 1e9
-        found.append(Recovery(injury.faults, injury.end_ns, seconds))
-    return tuple(found), ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Injury:
-    faults: tuple[str, ...]
-    start_ns: int
-    end_ns: int
-
-
-def _injuries(windows: Sequence[FaultWindow]) -> list[_Injury]:
-    """Faults that overlap, joined; each ends when the last of its faults began to be healed."""
-    out: list[_Injury] = []
-    for window in sorted(windows, key=lambda one: one.start_ns):
-        end = window.healing_ns if window.healing_ns is not None else window.start_ns
-        if out and window.start_ns <= out[-1].end_ns:
-            last = out.pop()
-            faults = (*last.faults, window.fault)
-            out.append(_Injury(faults, last.start_ns, max(last.end_ns, end)))
-        else:
-            out.append(_Injury((window.fault,), window.start_ns, end))
-    return out
-
-
-def _back(ok_ns: I64, healed_ns: int, limit_ns: int, need: int) -> float:
-    """Seconds from healing to the first second, begun before the limit, with `need` ok ops.
-
-    Such a second may as well begin at an `ok` op (or at the healing itself), so only those
-    beginnings are tried.
-    """
-    low, high = np.searchsorted(ok_ns, [healed_ns, limit_ns])
-    begins = np.concatenate([[healed_ns], ok_ns[low:high]])
-    inside = np.searchsorted(ok_ns, begins + _SECOND_NS) - np.searchsorted(ok_ns, begins)
-    enough = np.flatnonzero(inside >= need)
-    return float(begins[enough[0]] - healed_ns) / 1e9 if len(enough) else math.inf
+    return recoveries(source.load.ok_ns, source.windows, before, _load_end(source))
 
 
 def _load_end(source: _Source) -> int:
@@ -452,7 +381,7 @@ def _series(source: _Source) -> tuple[F64, F64]:
     """The probe over time, from the first stretch to the last, as seconds and values."""
     known = [source.stretches[name] for name in PHASES.values() if name in source.stretches]
     if source.probe.metric == "recovery_s":
-        found, _ = recoveries(source)
+        found, _ = _recoveries(source)
         at = np.array([recovery.from_ns / 1e9 for recovery in found])
         return at, np.array([recovery.seconds for recovery in found], np.float64)
     if not known:
