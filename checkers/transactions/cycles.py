@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from seatrial.checkers.transactions.explain import cycle_anomaly
 from seatrial.checkers.transactions.judge import Evidence
 from seatrial.checkers.transactions.search import Relation, search
 from seatrial.checkers.transactions.table import Table
-from seatrial.checkers.transactions.tangles import core
+from seatrial.checkers.transactions.tangles import ORDERED_SHIFT, Core, core
 from seatrial.verdict import Anomaly, Json
 
 
@@ -34,6 +35,22 @@ def _empty_anomaly() -> Anomaly:
         "empty-transaction-graph",
         "no transaction could be ordered against another: nothing to judge cycles by",
     )
+
+
+def _untold(whole: Core, order: str, told: Iterable[str]) -> list[str]:
+    """Classes that the layers prove to be there and of which no example was found.
+
+    A last line of defence: without an example nothing may be called valid.
+    """
+    bits = int(np.bitwise_or.reduce(whole.flags))
+    known = models.implied(told)
+    names = [
+        models.CYCLES[bit] + suffix
+        for shift, suffix in ((0, ""), (ORDERED_SHIFT, order))
+        for bit in range(len(models.CYCLES))
+        if bits >> (shift + bit) & 1
+    ]
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def cycle_evidence(
@@ -61,6 +78,8 @@ def cycle_evidence(
             f"out of time with {found.unsearched:,} of {found.tangles:,} groups of mutually "
             "dependent transactions left to search"
         )
+    for name in _untold(whole, order, {*found.findings, *found.spare}):
+        doubts.append(f"there is a cycle of class {name}, but no example of it was found")
     tell = {
         name: partial(cycle_anomaly, finding, txns, relation)
         for name, finding in found.findings.items()

@@ -374,7 +374,7 @@ def search(whole: Core, relation: Relation, suffix: str, budget: Budget) -> Foun
         flags = int(whole.flags[alike[0]])
         limit = AMBIGUOUS_SEARCHED if _ambiguous(flags) else ALIKE_SEARCHED
         searched = 0
-        names: set[str] = set()
+        names: set[str] | None = None
         for c in alike.tolist():
             if searched == limit or budget.left_s <= 0:
                 break
@@ -382,12 +382,12 @@ def search(whole: Core, relation: Relation, suffix: str, budget: Budget) -> Foun
             tangle = cutter.cut(c)
             searcher = _Searcher(tangle, whole.txns, relation)
             cycles, others = _classify(searcher, tangle, suffix)
-            names |= cycles.keys()
+            names = set(cycles) if names is None else names & cycles.keys()
             _add(found, cycles)
             _add(spare, others)
-        for name in names:
+        for name in names or ():  # what all searched ones hold
             found[name].tangles += len(alike) - searched
-        if not names and searched < len(alike):
+        if searched < min(len(alike), limit):  # out of time
             unsearched += len(alike) - searched
     for finding in (*found.values(), *spare.values()):
         finding.cycles.sort(key=lambda cycle: len(cycle.txns))
