@@ -28,7 +28,7 @@ from seatrial.history.columns import I64, Bool
 
 #: What explaining one key may cost.
 TRIALS_MAX = 600
-CPU_SECONDS_MAX = 2.0
+CPU_SECONDS_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
