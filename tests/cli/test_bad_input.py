@@ -131,7 +131,9 @@ def test_a_plan_fits_a_terminal_of_80_columns(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"]
+)
 def test_every_command_has_help_with_an_example_and_json(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
