@@ -1,1 +1,38 @@
-"""x."""
+"""The catalogue of cases: what is tried, and what must hold."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from seatrial.case import Case
+from seatrial.catalogue import Catalogue, Entry
+
+#: Each entry is a `Case`.
+CASES = Catalogue(
+    "case",
+    {
+        "etcd-register": Entry(
+            "registers stay linearizable while nodes die, freeze and lose each other",
+            "seatrial.cases.etcd:REGISTER",
+        ),
+        "etcd-append": Entry(
+            "transactions stay strictly serializable under the same faults",
+            "seatrial.cases.etcd:APPEND",
+        ),
+        "etcd-set": Entry(
+            "no acknowledged element is ever lost, on any node", "seatrial.cases.etcd:SET"
+        ),
+        "etcd-replicas": Entry(
+            "after healing, all replicas hold the same data", "seatrial.cases.etcd:REPLICAS"
+        ),
+        "etcd-replicas-kill": Entry(
+            "replicas agree after members were killed again and again under load",
+            "seatrial.cases.etcd:REPLICAS_KILL",
+        ),
+    },
+)
+
+
+def case(name: str) -> Case:
+    """The case called `name`; raises `UnknownName` with a suggestion."""
+    return cast(Case, CASES[name].load())

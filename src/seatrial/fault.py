@@ -102,6 +102,10 @@ class World(Protocol):
         """Undo one `cut` of the same direction; the link is whole when all are undone."""
         ...
 
+    def leases(self, source: str, destination: str) -> int:
+        """How many cuts of this direction are in place by the books (not by measurement)."""
+        ...
+
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a packet sent now by `source` gets to `destination` (one way)."""
         ...
@@ -113,6 +117,11 @@ class FaultKind(Protocol):
     @property
     def name(self) -> str:
         """The name on the command line: `kill`, `pause`, `partition`."""
+        ...
+
+    @property
+    def touches(self) -> str:
+        """What it acts on: `process` or `network`; two of a touch never share a victim."""
         ...
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
@@ -140,7 +149,10 @@ class FaultKind(Protocol):
         ...
 
     def manifest(
-        self, fault: PlannedFault, victims: Sequence[str], namespace: str
+        self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
-        """The Chaos Mesh object with the same meaning; raises `Unavailable` where it has none."""
+        """The Chaos Mesh object with the same meaning; raises `Unavailable` where it has none.
+
+        `victims` and `nodes` (all of them) are names of pods.
+        """
         ...

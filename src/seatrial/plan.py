@@ -72,6 +72,7 @@ class Plan(_Data):
     title: str
     intent: Intent
     engine: str
+    isolation: str
     seed: int
     target: PlannedTarget
     workload: PlannedWorkload

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from seatrial.errors import CannotCreate
 from seatrial.fault import PlannedFault
 from seatrial.verdict import Json
 
@@ -69,6 +70,10 @@ class TrialFolder:
         self.evidence = root / "evidence"
         self.metrics = root / "metrics"
         self.logs = root / "logs"
+        #: Where the nodes' data lies while the trial runs; gone after it.
+        self.data = root / "data"
+        #: A copy of the nodes' data, with `--keep`.
+        self.nodes = root / "nodes"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 
@@ -81,3 +86,19 @@ class TrialFolder:
             for path in sorted(self.evidence.glob("*.json"))
         ]
         return tuple(sorted(found, key=lambda e: (e.fault.start_s, e.fault.id)))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all (a crash leaves the old one); makes its folder.
+
+    Raises `CannotCreate` where it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise CannotCreate(
+            f"cannot write {path}: {error.strerror}\n\nhint: another --store, or free some space"
+        ) from error

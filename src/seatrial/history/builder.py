@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
-from seatrial.history.columns import NIL, Atoms, History, Kind, MicroOps
+from seatrial.history.columns import ATOM_BASE, NIL, Atoms, History, Kind, MicroOps
 from seatrial.op import Op, Value
 
+_SCALARS = (int, str, float)  # bool is an int
+_INTEGER_DIGITS = 19  # enough for any integer that is its own code
+_NIL, _ATOM, _LIST, _MAP, _TXN, _TREE = (int(kind) for kind in Kind)
 
-def _is_atom(value: Value) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+
+_PLAIN = frozenset({int, str, float, bool, type(None)})
 
 
-def _is_micro(value: Value) -> bool:
+def is_atom(value: Value) -> bool:
+    """Whether a value is one scalar or null."""
+    return type(value) in _PLAIN or isinstance(value, _SCALARS)
+
+
+def is_micro(value: Value) -> bool:
     """`[f key argument]` with a text `f`, an atom key, and an atom or flat list argument."""
-    if not (isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], str)):
+    if not (isinstance(value, (tuple, list)) and len(value) == 3):
         return False
-    argument = value[2]
-    return _is_atom(value[1]) and (
-        _is_atom(argument) or (isinstance(argument, tuple) and all(map(_is_atom, argument)))
-    )
+    f, key, argument = value
+    if not (isinstance(f, str) and (type(key) in _PLAIN or is_atom(key))):
+        return False
+    if type(argument) in _PLAIN or is_atom(argument):
+        return True
+    return isinstance(argument, (tuple, list)) and all(map(is_atom, argument))
 
 
 class HistoryBuilder:
     """Appends ops to growing columns; `history()` freezes what is there so far.
 
-    Appending costs a few microseconds and keeps no object of the op.
+    Appending costs a few microseconds and keeps no object of the op. `atoms` continues the table
+    of an earlier part of the same history; `names` likewise.
     """
 
-    def __init__(self) -> None:
-        self.atoms = Atoms()
-        self._names: dict[str, int] = {}
+    __slots__ = (
+        "_atom", "_element_start", "_elements", "_error", "_f", "_index", "_key", "_kind",
+        "_m_arg", "_m_element_start", "_m_elements", "_m_f", "_m_key", "_m_kind", "_m_start",
+        "_names", "_process", "_time", "_type", "atoms",
+    )  # fmt: skip
+
+    def __init__(self, atoms: Atoms | None = None, names: Iterable[str] = ()) -> None:
+        self.atoms = Atoms() if atoms is None else atoms
+        self._names: dict[str, int] = {name: code for code, name in enumerate(names)}
         self._index, self._time = array("q"), array("q")
         self._process, self._f, self._error = array("i"), array("i"), array("i")
         self._type, self._kind = array("B"), array("B")
@@ -44,19 +61,33 @@ class HistoryBuilder:
         self._m_element_start, self._m_elements = array("q", [0]), array("q")
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._kind)
+
+    @property
+    def items(self) -> int:
+        """How many elements and micro-ops there are, in all values together."""
+        return len(self._elements) + len(self._m_f) + len(self._m_elements)
 
     def append(self, op: Op) -> int:
         """Append one op and return its index (its place, unless the op brings its own)."""
+        # The value goes first: it is what may be refused, and a refused op leaves no trace
+        # in the columns that every op has.
+        kind, atom = self._put_value(op.value)
         index = op.index if op.index >= 0 else len(self._index)
+        names = self._names
+        f = names.get(op.f)
+        key = op.key
         self._index.append(index)
         self._process.append(op.process)
         self._type.append(op.type)
-        self._f.append(self._name(op.f))
+        self._f.append(self._name(op.f) if f is None else f)
         self._time.append(op.time_ns)
         self._error.append(-1 if op.error is None else self._name(op.error))
-        self._key.append(self.atoms.encode(op.key))
-        self._append_value(op.value)
+        self._key.append(NIL if key is None else self._code(key))
+        self._kind.append(kind)
+        self._atom.append(atom)
+        self._element_start.append(len(self._elements))
+        self._m_start.append(len(self._m_f))
         return index
 
     def extend(self, ops: Iterable[Op]) -> HistoryBuilder:
@@ -99,52 +130,50 @@ class HistoryBuilder:
             code = self._names[name] = len(self._names)
         return code
 
-    def _append_value(self, value: Value) -> None:
-        kind, atom = Kind.NIL, NIL
+    def _code(self, value: Value) -> int:
+        # Small integers are nearly all values there are; asking the table for them costs a call.
+        if type(value) is int and -ATOM_BASE < value < ATOM_BASE:
+            return value
+        return self.atoms.encode(value)
+
+    def _put_value(self, value: Value) -> tuple[int, int]:
         if value is None:
-            pass
-        elif isinstance(value, (bool, int, float, str)):
-            kind, atom = Kind.ATOM, self.atoms.encode(value)
-        elif isinstance(value, Mapping):
-            kind, atom = self._append_map(value)
-        elif all(map(_is_atom, value)):
-            kind = Kind.LIST
-            self._elements.extend(map(self.atoms.encode, value))
-        elif all(map(_is_micro, value)):
-            kind = Kind.TXN
-            for micro_op in value:
-                self._append_micro(micro_op)  # type: ignore[arg-type]  # _is_micro saw to it
-        else:
-            kind, atom = Kind.TREE, self.atoms.encode(value)
-        self._kind.append(kind)
-        self._atom.append(atom)
-        self._element_start.append(len(self._elements))
-        self._m_start.append(len(self._m_f))
+            return _NIL, NIL
+        if isinstance(value, _SCALARS):
+            return _ATOM, self._code(value)
+        if isinstance(value, (tuple, list)):
+            if all(map(is_atom, value)):
+                self._elements.extend([self._code(item) for item in value])
+                return _LIST, NIL
+            if all(map(is_micro, value)):
+                for micro_op in value:
+                    self._put_micro(micro_op)  # type: ignore[arg-type]  # is_micro saw to it
+                return _TXN, NIL
+        elif all(map(is_atom, value.values())):
+            for key, item in value.items():
+                self._elements.append(self._code(map_key(key)))
+                self._elements.append(self._code(item))
+            return _MAP, NIL
+        return _TREE, self.atoms.encode(value)
 
-    def _append_map(self, value: Mapping[str, Value]) -> tuple[Kind, int]:
-        if not all(map(_is_atom, value.values())):
-            return Kind.TREE, self.atoms.encode(value)
-        for key, item in value.items():
-            self._elements.append(self.atoms.encode(_number(key)))
-            self._elements.append(self.atoms.encode(item))
-        return Kind.MAP, NIL
-
-    def _append_micro(self, micro_op: tuple[str, Value, Value]) -> None:
+    def _put_micro(self, micro_op: tuple[str, Value, Value]) -> None:
         f, key, argument = micro_op
         self._m_f.append(self._name(f))
-        self._m_key.append(self.atoms.encode(key))
-        if isinstance(argument, tuple):
-            self._m_kind.append(Kind.LIST)
+        self._m_key.append(self._code(key))
+        if isinstance(argument, (tuple, list)):
+            self._m_kind.append(_LIST)
             self._m_arg.append(NIL)
-            self._m_elements.extend(map(self.atoms.encode, argument))
+            self._m_elements.extend([self._code(item) for item in argument])
         else:
-            self._m_kind.append(Kind.NIL if argument is None else Kind.ATOM)
-            self._m_arg.append(self.atoms.encode(argument))
+            self._m_kind.append(_NIL if argument is None else _ATOM)
+            self._m_arg.append(self._code(argument))
         self._m_element_start.append(len(self._m_elements))
 
 
-def _number(key: str) -> Value:
+def map_key(key: str) -> Value:
     """A map's key as JSON had to write it: `"7"` was 7."""
-    if key.lstrip("-").isdigit() and str(int(key)) == key:
-        return int(key)
-    return key
+    digits = key[1:] if key.startswith("-") else key
+    if len(digits) > _INTEGER_DIGITS or not (digits.isascii() and digits.isdecimal()):
+        return key
+    number = int(key)
+    return number if str(number) == key else key

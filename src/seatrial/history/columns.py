@@ -16,7 +16,7 @@ transaction of micro-ops, or a tree (anything nested otherwise, kept as an atom)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -52,16 +52,29 @@ class Kind(IntEnum):
 class Atoms:
     """The table of scalars that are not plain integers (and of nested documents).
 
-    Append only; equal values have equal codes. `True`, `1` and `1.0` are three values.
+    Append only; equal values have equal codes, whatever the order of a map's keys. `True`, `1`
+    and `1.0` are three values; `nan` equals itself here, so that reads of it can be compared.
     """
 
-    __slots__ = ("_codes", "_values")
+    __slots__ = ("_codes", "_known", "_texts", "_values")
 
-    def __init__(self, values: Sequence[Value] = ()) -> None:
+    def __init__(self, values: Iterable[Value] = ()) -> None:
         self._values: list[Value] = []
+        self._texts: dict[str, int] = {}
         self._codes: dict[str, int] = {}
+        self._known = 0
         for value in values:
             self.encode(value)
+
+    @classmethod
+    def stored(cls, values: list[Value]) -> Atoms:
+        """A table as it was stored: entries already distinct and not plain integers.
+
+        O(1): the entries are indexed when something is first encoded.
+        """
+        table = cls()
+        table._values = values
+        return table
 
     def __len__(self) -> int:
         return len(self._values)
@@ -72,17 +85,19 @@ class Atoms:
         return self._values
 
     def encode(self, value: Value) -> int:
-        """The code of `value`, making an entry if it is new."""
+        """The code of `value`, making an entry if it is new. O(1) for scalars."""
         if value is None:
             return NIL
-        if type(value) is int and -ATOM_BASE < value < ATOM_BASE:
-            return value
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        code = self._codes.get(text)
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < ATOM_BASE:
+            return int(value)
+        if self._known != len(self._values):
+            self._index_stored()
+        index, key = self._slot(value)
+        code = index.get(key)
         if code is None:
-            code = ATOM_BASE + len(self._values)
-            self._codes[text] = code
+            code = index[key] = ATOM_BASE + len(self._values)
             self._values.append(value)
+            self._known += 1
         return code
 
     def decode(self, code: int) -> Value:
@@ -92,6 +107,29 @@ class Atoms:
         if code >= ATOM_BASE:
             return self._values[code - ATOM_BASE]
         return int(code)
+
+    def _slot(self, value: Value) -> tuple[dict[str, int], str]:
+        if isinstance(value, str):
+            return self._texts, value
+        return self._codes, canonical(value)
+
+    def _index_stored(self) -> None:
+        for place in range(self._known, len(self._values)):
+            index, key = self._slot(self._values[place])
+            index.setdefault(key, ATOM_BASE + place)
+        self._known = len(self._values)
+
+
+def canonical(value: Value) -> str:
+    """The JSON text that equal values share: maps sorted by key, no spaces, ASCII only."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """For `json`: maps that are no `dict`."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a history cannot hold a {type(value).__name__}: {value!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,6 +262,10 @@ class History:
 
     # ── making another ───────────────────────────────────────────────────────────────────────
 
+    def rows(self, start: int, stop: int) -> History:
+        """The history of the rows `start` … `stop` − 1. O(stop − start). Indexes stay."""
+        return self.take(np.arange(start, stop, dtype=np.int64))
+
     def take(self, rows: I64 | Bool) -> History:
         """The history of some rows only, in order. Indexes stay."""
         picked = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
@@ -253,6 +295,17 @@ class History:
             element_start=starts,
             elements=elements,
             micro=micro,
+        )
+
+    def with_columns(
+        self, *, index: I64, f: I32 | None = None, names: tuple[str, ...] | None = None
+    ) -> History:
+        """The same ops with other indexes or names. O(1)."""
+        return replace(
+            self,
+            index=index,
+            f=self.f if f is None else f,
+            names=self.names if names is None else names,
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────

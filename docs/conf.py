@@ -1,0 +1,14 @@
+"""Sphinx configuration: Markdown, one theme, warnings are errors (`make docs`)."""
+
+project = "seatrial"
+author = "the seatrial authors"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "seatrial"
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+nitpicky = False

@@ -1,0 +1,200 @@
+"""`seatrial check`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from seatrial import report
+from seatrial.checker import CheckOptions
+from seatrial.cli import words
+from seatrial.cli.types import Duration, Size, names
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.history import History
+from seatrial.history.detect import load
+from seatrial.history.merge import lift_keys
+from seatrial.op import Value
+from seatrial.runner import judge
+from seatrial.runner.guess import guess_checkers
+from seatrial.trial import TrialFolder, write_text
+from seatrial.verdict import Validity, join
+
+TIMEOUT_S = 60.0
+MEMORY_BYTES = 4 << 30
+
+
+@click.command(
+    epilog="Example: seatrial check history.edn --checker list-append "
+    "--consistency-model serializable"
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--checker", metavar="NAME[,NAME…]", help="Which checkers (default: as planned, or guessed)."
+)
+@click.option("--model", help="The model of `linearizable`: cas-register, fifo-queue, …")
+@click.option("--initial", metavar="VALUE", help="The initial value, as JSON (default: null).")
+@click.option("--consistency-model", metavar="C", help="What transactions are judged against.")
+@click.option("--keyed", is_flag=True, help="Values are independent tuples [key value].")
+@click.option(
+    "--version-order",
+    metavar="wfr,sequential,linearizable",
+    help="What rw-register may infer from.",
+)
+@click.option("--group-size", type=int, help="Keys a group of `long-fork`.")
+@click.option("--negative-balances", is_flag=True, help="`bank` may go below zero.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "jsonl", "json", "edn", "arrow"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--timeout", type=Duration(), help="Bound on each checker's time.")
+@click.option("--memory", type=Size(), help="Bound on each checker's memory.")
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(path_type=Path),
+    help="Draw the judgement of one history file as HTML.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a path, a line each.")
+def check(
+    paths: tuple[Path, ...],
+    checker: str | None,
+    model: str | None,
+    initial: str | None,
+    consistency_model: str | None,
+    keyed: bool,
+    version_order: str | None,
+    group_size: int | None,
+    negative_balances: bool,
+    form: str,
+    timeout: float | None,
+    memory: int | None,
+    report_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Judge stored trials or any history files, without a target.
+
+    A PATH is a trial's folder or a history: Arrow, JSON Lines, a JSON array, Jepsen's EDN.
+    """
+    options = CheckOptions(
+        model=model,
+        initial=_initial(initial),
+        consistency_model=consistency_model,
+        version_order=names(version_order),
+        group_size=group_size,
+        negative_balances=negative_balances,
+    )
+    chosen = names(checker) or (("linearizable",) if model is not None else ())
+    judge.check_names(chosen)
+    if report_file is not None and len(paths) > 1:
+        raise UsageError("--report draws one history\n\nhint: one PATH at a time")
+    request = _Request(chosen, options, keyed, form, timeout, memory, report_file, quiet=as_json)
+    answers, failures = [], []
+    for path in paths:
+        try:
+            judgement = request.answer(path)
+        except SeatrialError as error:
+            if len(paths) == 1:
+                raise
+            failures.append(error.exit_code)
+            judgement = judge.Judgement(Validity.UNKNOWN, str(error).partition("\n")[0], {})
+        words.say_judgement(
+            judgement, as_json=as_json, path=str(path) if len(paths) > 1 else None, compact=True
+        )
+        answers.append(judgement.verdict)
+    return failures[0] if failures else join(answers).exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What was asked of each path."""
+
+    chosen: tuple[str, ...]
+    options: CheckOptions
+    keyed: bool
+    form: str
+    timeout_s: float | None
+    memory: int | None
+    report_file: Path | None
+    quiet: bool
+
+    def answer(self, path: Path) -> judge.Judgement:
+        """The judgement of a trial's folder or a history file."""
+        if (path / "plan.json").is_file():
+            return self._trial(path)
+        history = load(path, self.form)
+        if self.keyed:
+            history = lift_keys(history)
+        judgement = judge.judge_history(
+            history,
+            self._wanted(history, path),
+            timeout_s=TIMEOUT_S if self.timeout_s is None else self.timeout_s,
+            memory=MEMORY_BYTES if self.memory is None else self.memory,
+            say=self._say,
+        )
+        if self.report_file is not None:
+            self._draw(history, judgement, path, self.report_file)
+        return judgement
+
+    def _trial(self, path: Path) -> judge.Judgement:
+        if not self.chosen and self.options != CheckOptions():
+            raise UsageError(
+                f"{path} is a trial: its plan says what its checkers judge\n\n"
+                "hint: name the checker too: --checker NAME"
+            )
+        only = {name: self.options for name in self.chosen} or None
+        return judge.judge_trial(
+            TrialFolder(path),
+            only=only,
+            timeout_s=self.timeout_s,
+            memory=self.memory,
+            say=self._say,
+        )
+
+    def _wanted(self, history: History, path: Path) -> Mapping[str, CheckOptions]:
+        chosen = self.chosen or guess_checkers(history)
+        if not chosen:
+            raise UsageError(
+                f"{path}: no checker fits these ops ({', '.join(history.names[:8]) or 'none'})\n\n"
+                "hint: --checker NAME (seatrial list checkers)"
+            )
+        if not self.chosen:
+            self._say(f"guessed from the ops: --checker {','.join(chosen)}")
+        return {name: self.options for name in chosen}
+
+    def _draw(
+        self, history: History, judgement: judge.Judgement, path: Path, report_file: Path
+    ) -> None:
+        pictures = {
+            (name, number): anomaly.picture
+            for name, verdict in judgement.checkers.items()
+            for number, anomaly in enumerate(verdict.anomalies)
+            if anomaly.picture
+        }
+        repeat = shlex.join(["seatrial", *sys.argv[1:]])
+        text = report.render_history(
+            history, judgement.document(), title=path.name, repeat=repeat, pictures=pictures
+        )
+        write_text(report_file, text)
+        self._say(f"report  {report_file}")
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _initial(text: str | None) -> Value:
+    if text is None:
+        return None
+    try:
+        return judge.value_from(json.loads(text))
+    except ValueError:
+        return text

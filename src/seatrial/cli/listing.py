@@ -1,0 +1,73 @@
+"""`seatrial list`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+
+from seatrial.cases import CASES
+from seatrial.catalogue import Catalogue
+from seatrial.checkers import CHECKERS
+from seatrial.faults import FAULTS
+from seatrial.runner.store import DEFAULT_STORE, trials
+from seatrial.targets import TARGETS
+from seatrial.verdict import Json
+from seatrial.workloads import WORKLOADS
+
+WHAT = ("cases", "targets", "workloads", "faults", "checkers", "trials")
+SHELVES: Mapping[str, Catalogue] = {
+    "cases": CASES,
+    "targets": TARGETS,
+    "workloads": WORKLOADS,
+    "faults": FAULTS,
+    "checkers": CHECKERS,
+}
+
+
+@click.command("list", epilog="Example: seatrial list cases")
+@click.argument("what", type=click.Choice(WHAT))
+@click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="A JSON array on standard output.")
+def listing(what: str, store: Path, as_json: bool) -> int:
+    """List what there is by name: cases, targets, workloads, faults, checkers, or stored trials."""
+    read: Callable[[], list[dict[str, Json]]] = (
+        (lambda: _trials(store)) if what == "trials" else (lambda: _entries(SHELVES[what]))
+    )
+    rows = read()
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return 0
+    width = max((len(str(row["name"])) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['name']!s:<{width}}  {row['summary']}")
+    if not rows:
+        click.echo(f"no trials in {store}", err=True)
+    return 0
+
+
+def _entries(shelf: Catalogue) -> list[dict[str, Json]]:
+    return [{"name": name, "summary": entry.summary} for name, entry in shelf.items()]
+
+
+def _trials(store: Path) -> list[dict[str, Json]]:
+    rows: list[dict[str, Json]] = []
+    for trial in trials(store):
+        verdict, cause = "not judged", ""
+        try:
+            document = json.loads(trial.folder.verdict.read_text(encoding="utf-8"))
+            verdict, cause = str(document["verdict"]), str(document["cause"])
+        except (OSError, ValueError, KeyError, TypeError):
+            cause = trial.record.status if trial.record is not None else "damaged"
+        rows.append(
+            {
+                "name": trial.name,
+                "verdict": verdict,
+                "cause": cause,
+                "summary": f"{verdict}: {cause}",
+                "trial": str(trial.folder.root),
+            }
+        )
+    return rows

@@ -1,0 +1,122 @@
+"""The root command, and how errors leave the process."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from seatrial import __version__
+from seatrial.errors import SeatrialError
+
+#: Each command is loaded when it is asked for: `seatrial --help` imports none of them.
+COMMANDS = {
+    "run": ("seatrial.cli.run:run", "Carry out a trial and judge it."),
+    "plan": ("seatrial.cli.run:plan", "Print what would happen, touching nothing."),
+    "check": ("seatrial.cli.check:check", "Judge stored trials or history files."),
+    "report": ("seatrial.cli.report:report", "Draw a trial's report again."),
+    "export": ("seatrial.cli.export:export", "Write a history for other tools."),
+    "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
+    "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
+    "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
+}
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS`, in that order, loaded late."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+            hint = f"did you mean {close[0]!r}?" if close else "seatrial --help"
+            raise click.UsageError(f"there is no command {name!r}\n\nhint: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: seatrial run etcd-register --faults kill,partition --time-limit 60s",
+)
+@click.version_option(__version__, "-V", "--version", message="seatrial %(version)s")
+def cli() -> None:
+    """Sea trials for distributed databases: load, break, heal, judge.
+
+    Exit status: 0 valid, 1 invalid, 2 unknown, 64 and up: used wrongly or could not start.
+    """
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
+    try:
+        status = cli.main(args=arguments, prog_name="seatrial", standalone_mode=False)
+    except click.UsageError as error:
+        return _fail(_usage_text(error), 64, as_json)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 64, as_json)
+    except SeatrialError as error:
+        return _fail(str(error), error.exit_code, as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 130, as_json)
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing more can be said, and that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _usage_text(error: click.UsageError) -> str:
+    text = error.format_message()
+    if "hint:" in text:
+        return text
+    possible = getattr(error, "possibilities", None)
+    if possible:
+        return f"{text.partition(' Did you mean')[0]}\n\nhint: did you mean {possible[0]!r}?"
+    close = _nearest_choice(error)
+    if close:
+        return f"{text}\n\nhint: did you mean {close!r}?"
+    where = error.ctx.command_path if error.ctx is not None else "seatrial"
+    return f"{text}\n\nhint: {where} --help"
+
+
+def _nearest_choice(error: click.UsageError) -> str | None:
+    """The nearest of the words that an option or argument takes, if it takes some."""
+    parameter = getattr(error, "param", None)
+    if not isinstance(error, click.BadParameter) or parameter is None:
+        return None
+    if not isinstance(parameter.type, click.Choice):
+        return None
+    words = [str(word) for word in parameter.type.choices]
+    wrong = error.message.partition("'")[2].partition("'")[0]
+    return next(iter(difflib.get_close_matches(wrong, words, n=1, cutoff=0.4)), None)
+
+
+def _fail(text: str, status: int, as_json: bool) -> int:
+    print(f"seatrial: {text}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": text, "exit_status": status}, ensure_ascii=False))
+    return status

@@ -1,0 +1,290 @@
+"""The inner side of the lab: a cluster of a target's nodes, and the world that faults act on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from seatrial.engine.lab import init, syscalls
+from seatrial.engine.lab.links import Links
+from seatrial.engine.lab.loopback import Loopback
+from seatrial.engine.lab.network import Network
+from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
+from seatrial.engine.lab.sandbox import ISOLATIONS
+from seatrial.engine.lab.supervisor import Supervisor
+from seatrial.errors import CannotCreate, UsageError
+from seatrial.fault import World
+from seatrial.target import Command, Node, Target
+
+START_TIMEOUT_S = 30.0
+#: How soon a node that is not ready is asked again.
+READY_INTERVAL_S = 0.05
+#: The most that all nodes' data may take on a tmpfs, and half of the memory if that is less.
+SCRATCH_BYTES_MAX = 4 << 30
+
+
+class LabWorld:
+    """`seatrial.fault.World` over links, processes and a target."""
+
+    def __init__(
+        self,
+        isolation: str,
+        nodes: Sequence[Node],
+        links: Links,
+        supervisor: Supervisor,
+        target: Target,
+    ) -> None:
+        self._isolation = isolation
+        self._nodes = {node.name: node for node in nodes}
+        self._links, self._supervisor, self._target = links, supervisor, target
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of all nodes."""
+        return tuple(self._nodes)
+
+    @property
+    def isolation(self) -> str:
+        """`namespace` or `none`."""
+        return self._isolation
+
+    def pid(self, node: str) -> int | None:
+        """The node's process number, None while it is down."""
+        return self._supervisor[node].pid
+
+    def start_time(self, node: str) -> int | None:
+        """When the node's process began, in clock ticks since boot; None while it is down."""
+        stat = self._stat(node)
+        return None if stat is None else stat[1]
+
+    def process_state(self, node: str) -> str:
+        """The kernel's letter for the node's process; "" if there is none."""
+        stat = self._stat(node)
+        return "" if stat is None else stat[0]
+
+    def _stat(self, node: str) -> tuple[str, int] | None:
+        pid = self.pid(node)
+        return None if pid is None else read_stat(pid)
+
+    async def signal(self, node: str, signal: int) -> None:
+        """Send a signal to the node's process (and what it started)."""
+        self._supervisor[node].signal(signal)
+
+    async def kill(self, node: str, *, hold: bool = True) -> None:
+        """SIGKILL; returns when the process is gone."""
+        await self._supervisor[node].kill(hold=hold)
+
+    async def restart(self, node: str) -> None:
+        """Start the node again if it is down, with its data."""
+        await self._supervisor[node].restart()
+
+    async def ready(self, node: str, timeout_s: float) -> bool:
+        """Whether the node answers clients before the timeout; asks again while it does not."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (left := deadline - loop.time()) > 0:
+            if await self._target.ready(self._nodes[node], left):
+                return True
+            await asyncio.sleep(min(READY_INTERVAL_S, max(0.0, deadline - loop.time())))
+        return False
+
+    async def cut(self, source: str, destination: str) -> None:
+        """Drop everything that `source` sends to `destination`."""
+        await self._links.cut(source, destination)
+
+    async def mend(self, source: str, destination: str) -> None:
+        """Undo one `cut` of the same direction."""
+        await self._links.mend(source, destination)
+
+    def leases(self, source: str, destination: str) -> int:
+        """How many cuts of this direction are in place by the books."""
+        return self._links.leases(source, destination)
+
+    async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
+        """Whether a datagram of `source` gets to `destination`."""
+        return await self._links.reaches(source, destination, timeout_s)
+
+
+class Lab:
+    """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
+
+    `scratch` is where the nodes' data lies: with isolation `namespace` a tmpfs that is gone with
+    the sandbox, else a folder that `stop` removes. `logs` gets one file a node.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        names: Sequence[str],
+        *,
+        scratch: Path,
+        logs: Path,
+        isolation: str,
+        start_timeout_s: float = START_TIMEOUT_S,
+        scratch_bytes_max: int = SCRATCH_BYTES_MAX,
+    ) -> None:
+        if isolation not in ISOLATIONS:
+            raise UsageError(f"isolation {isolation!r} is none of {', '.join(ISOLATIONS)}")
+        if len(names) not in target.node_counts:
+            counts = ", ".join(map(str, target.node_counts))
+            raise UsageError(f"{target.name} cannot be made of {len(names)} nodes, but of {counts}")
+        self.isolation = isolation
+        self.nodes: tuple[Node, ...] = ()
+        self._target, self._names = target, tuple(names)
+        self._scratch, self._logs = scratch, logs
+        self._start_timeout_s, self._bytes_max = start_timeout_s, scratch_bytes_max
+        self._links: Links = (
+            Network(names, target.port_names)
+            if isolation == "namespace"
+            else Loopback(names, target.port_names)
+        )
+        self._supervisor = Supervisor({})
+        self._made_scratch = self._mounted = self._started = False
+
+    @property
+    def world(self) -> World:
+        """What faults act on; valid after `start`."""
+        return self._world
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """Every end of a node's process so far, planned or not, in order of time."""
+        return self._supervisor.exits
+
+    async def start(self) -> None:
+        """Make network and data folders, start the nodes, wait until all are ready.
+
+        Raises `Unavailable` with the reason (and a node's last words), `CannotCreate` for the
+        folders. What was begun is undone by `stop`.
+        """
+        if self.isolation == "namespace":
+            _insist_on_a_sandbox()
+        self._make_folders()
+        await self._links.start()
+        self.nodes = tuple(self._place(name) for name in self._names)
+        self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
+        self._world = LabWorld(
+            self.isolation, self.nodes, self._links, self._supervisor, self._target
+        )
+        await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._started = True
+
+    def _make_folders(self) -> None:
+        try:
+            self._made_scratch = not self._scratch.exists()
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(parents=True, exist_ok=True)
+            if self.isolation == "namespace":
+                flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+                memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+                size = f"size={min(self._bytes_max, memory // 2)},mode=0700"
+                syscalls.mount("seatrial", str(self._scratch), "tmpfs", flags, size)
+                self._mounted = True
+            for name in self._names:
+                (self._scratch / name).mkdir(exist_ok=True)
+        except OSError as error:
+            raise CannotCreate(f"the nodes' folders cannot be made: {error}") from error
+
+    def _place(self, name: str) -> Node:
+        return Node(
+            name=name,
+            address=self._links.address(name),
+            ports=self._links.ports(name),
+            data_dir=self._scratch / name,
+            log_file=self._logs / f"{name}.log",
+        )
+
+    def _process(self, node: Node) -> NodeProcess:
+        def command() -> Command:
+            rejoin = any(node.data_dir.iterdir())
+            return self._target.command(node, self.nodes, rejoin=rejoin)
+
+        return NodeProcess(
+            node.name,
+            command,
+            self._launcher(node.name),
+            node.log_file,
+            tied=self.isolation == "none",
+        )
+
+    def _launcher(self, name: str) -> Launch:
+        return lambda popen, argv: self._links.launch(name, popen, argv)
+
+    async def heal_everything(self) -> None:
+        """Undo all cuts, let stopped processes run on, start all that are down.
+
+        What does not come back stands in `audit`. Nothing to do where `start` did not succeed.
+        """
+        if not self._started:
+            return
+        await self._links.mend_all()
+        await self._supervisor.heal()
+
+    def audit(self) -> tuple[str, ...]:
+        """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        if not self._started:
+            return ()
+        found = list(self._links.broken())
+        found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
+        found += [f"{node} is down" for node in self._supervisor.down()]
+        return tuple(found)
+
+    async def stop(self, keep: Path | None = None) -> None:
+        """End the nodes, free network and data; safe after a `start` that failed.
+
+        `keep`: a new folder that gets a copy of the nodes' data once they have ended. Raises
+        `CannotCreate` if it cannot be written, with all else freed.
+        """
+        try:
+            await self._supervisor.stop()
+            if keep is not None:
+                await asyncio.to_thread(self._copy_data, keep)
+        finally:
+            await self._links.stop()
+            with contextlib.suppress(OSError):
+                if self._mounted:
+                    syscalls.unmount(str(self._scratch))
+                    self._mounted = False
+            for name in self._names:
+                shutil.rmtree(self._scratch / name, ignore_errors=True)
+            if self._made_scratch:
+                with contextlib.suppress(OSError):
+                    self._scratch.rmdir()
+
+    def _copy_data(self, keep: Path) -> None:
+        try:
+            shutil.copytree(self._scratch, keep)
+        except (OSError, shutil.Error) as error:
+            raise CannotCreate(
+                f"the nodes' data cannot be kept in {keep}: {error}\n\nhint: free some space"
+            ) from error
+
+    async def __aenter__(self) -> Lab:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _insist_on_a_sandbox() -> None:
+    """Else root would build the trial's bridge and mount its data on the host itself."""
+    if os.environ.get(init.NAMESPACE_VARIABLE) != init.own_network():
+        raise UsageError(
+            "a lab with isolation 'namespace' was started outside a sandbox\n\n"
+            "hint: start the program with `seatrial.engine.lab.sandbox.run`"
+        )

@@ -1,0 +1,376 @@
+"""Judging a stored trial, or any history: each part's verdict, joined, with one sentence of cause.
+
+A trial's verdict joins its checkers, its steady states, each of its faults (planned, injected,
+measured, healed) and how it ended. Nothing unproven is green.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial import checkers as shelf
+from seatrial.checker import Checker, CheckOptions
+from seatrial.errors import BadData, NoInput, UsageError
+from seatrial.fault import PlannedFault
+from seatrial.history import History
+from seatrial.history.load import load_arrow
+from seatrial.history.windows import phases
+from seatrial.op import Value
+from seatrial.plan import Plan
+from seatrial.runner.guard import check
+from seatrial.steady_state_ops import SteadyStateResult, evaluate
+from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
+from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
+
+OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a verdict that is not a checker: a fault, a steady state, the trial's end."""
+
+    name: str
+    verdict: Validity
+    cause: str
+    document: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All parts of a judgement; `document` is what `verdict.json` holds."""
+
+    verdict: Validity
+    cause: str
+    checkers: Mapping[str, Verdict]
+    faults: tuple[Part, ...] = ()
+    steady_states: tuple[Part, ...] = ()
+    notes: tuple[Part, ...] = ()
+    trial: Mapping[str, Json] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Json]:
+        """The document in the agreed schema."""
+        out: dict[str, Json] = {
+            "schema": SCHEMA,
+            "verdict": self.verdict.value,
+            "cause": self.cause,
+            "checkers": {name: verdict.to_json() for name, verdict in self.checkers.items()},
+        }
+        if self.trial:
+            out |= dict(self.trial)
+            out["faults"] = [_part(part) for part in self.faults]
+            out["steady_states"] = [_part(part) for part in self.steady_states]
+            out["notes"] = [_part(part) for part in self.notes]
+        out["seconds"] = round(self.seconds, 3)
+        return out
+
+
+def _part(part: Part) -> dict[str, Json]:
+    return {
+        **part.document,
+        "name": part.name,
+        "verdict": part.verdict.value,
+        "cause": part.cause,
+    }
+
+
+def options_from(document: Mapping[str, Json]) -> CheckOptions:
+    """Options of one checker as a plan writes them: known fields, the rest is `extra`."""
+    known = {name: document[name] for name in OPTION_FIELDS if name in document}
+    order = known.pop("version_order", ())
+    return CheckOptions(
+        model=_text(known.get("model")),
+        initial=value_from(known.get("initial")),
+        consistency_model=_text(known.get("consistency_model")),
+        version_order=tuple(map(str, order)) if isinstance(order, (list, tuple)) else (),
+        group_size=_whole(known.get("group_size")),
+        negative_balances=bool(document.get("negative_balances", False)),
+        extra={
+            name: value
+            for name, value in document.items()
+            if name not in OPTION_FIELDS and name != "negative_balances"
+        },
+    )
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: Json) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def value_from(value: Json) -> Value:
+    """A JSON value as an op's value: lists become tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(value_from(item) for item in value)
+    if isinstance(value, Mapping):
+        return {name: value_from(item) for name, item in value.items()}
+    return value
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `UnknownName` for a checker that is not in the catalogue."""
+    for name in names:
+        _ = shelf.CHECKERS[name]
+
+
+def check_history(
+    history: History,
+    options: Mapping[str, CheckOptions],
+    *,
+    timeout_s: float,
+    memory: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Verdict]:
+    """The verdict of each named checker, each in its own bounded process."""
+    out: dict[str, Verdict] = {}
+    for name, chosen in options.items():
+        say(f"checking {name}")
+
+        def make(name: str = name, chosen: CheckOptions = chosen) -> Checker:
+            return shelf.make(name, chosen)
+
+        out[name] = check(make, history, timeout_s, memory)
+    return out
+
+
+def judge_history(
+    history: History,
+    options: Mapping[str, CheckOptions],
+    *,
+    timeout_s: float,
+    memory: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> Judgement:
+    """Judge a history without a trial around it."""
+    began = time.monotonic()
+    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
+    verdict = join(v.verdict for v in verdicts.values())
+    cause = _cause(verdict, verdicts, ())
+    return Judgement(verdict, cause, verdicts, seconds=time.monotonic() - began)
+
+
+def judge_trial(
+    folder: TrialFolder,
+    *,
+    only: Mapping[str, CheckOptions] | None = None,
+    timeout_s: float | None = None,
+    memory: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Judgement:
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    began = time.monotonic()
+    plan = read_plan(folder)
+    loaded = load_arrow(folder.history)
+    history = loaded.history
+    notes = _notes(folder, loaded.note)
+    timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
+    memory = plan.limits.check_memory_bytes if memory is None else memory
+    options = only if only is not None else planned_options(plan)
+    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
+    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
+    results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
+    states = tuple(map(_state_part, results))
+    parts = (*faults, *states)
+    answers = [part.verdict for part in (*parts, *notes)]
+    verdict = join([*(v.verdict for v in verdicts.values()), *answers])
+    return Judgement(
+        verdict=verdict,
+        cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),
+        checkers=verdicts,
+        faults=faults,
+        steady_states=states,
+        notes=tuple(notes),
+        trial={
+            "case": plan.case,
+            "target": plan.target.name,
+            "seed": plan.seed,
+            "trial": str(folder.root),
+        },
+        seconds=time.monotonic() - began,
+    )
+
+
+def read_plan(folder: TrialFolder) -> Plan:
+    """The plan of a stored trial; raises `NoInput` or `BadData`."""
+    try:
+        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NoInput(
+            f"{folder.root} is no trial: it has no plan.json\n\nhint: seatrial list trials"
+        ) from error
+    except ValueError as error:
+        raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
+
+
+def planned_options(plan: Plan) -> dict[str, CheckOptions]:
+    """The checkers of a plan; `stats` learns the plan's limits and which faults may stop it."""
+    stops = sorted({f for q in plan.quorum if q.majority != "survives" for f in q.faults})
+    bounds: dict[str, Json] = {
+        "fs": list(plan.workload.fs),
+        "min_ok": plan.limits.min_ok,
+        "min_ok_in_fault": plan.limits.min_ok_in_fault,
+        "min_attempts_in_fault": plan.limits.min_attempts_in_fault,
+        "may_stop": list(stops),
+    }
+    out = {name: options_from(document) for name, document in plan.checkers.items()}
+    out["stats"] = options_from({**bounds, **plan.checkers.get("stats", {})})
+    if "replicas" in out:  # a node that was never heard from must not pass for one that agrees
+        nodes: dict[str, Json] = {"nodes": list(plan.target.nodes)}
+        out["replicas"] = options_from({**nodes, **plan.checkers["replicas"]})
+    return out
+
+
+def keep(folder: TrialFolder, judgement: Judgement) -> None:
+    """Write `verdict.json` and the anomalies' pictures into the trial's folder."""
+    for name, verdict in judgement.checkers.items():
+        for number, anomaly in enumerate(verdict.anomalies):
+            if anomaly.picture:
+                path = folder.evidence / "pictures" / f"{name}-{number}.svg"
+                write_text(path, anomaly.picture)
+    write_text(folder.verdict, dump(judgement.document(), indent=2) + "\n")
+
+
+def dump(document: Json, indent: int | None = None) -> str:
+    """JSON text; numbers that JSON has no word for (infinity) become null."""
+    return json.dumps(_finite(document), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Json) -> Json:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+# ── the parts ────────────────────────────────────────────────────────────────────────────────
+
+
+def fault_parts(
+    planned: Sequence[PlannedFault], evidence: Sequence[Evidence], load_ns: int = 0
+) -> list[Part]:
+    """What became of each planned fault. Planned and real moments count from the load's start."""
+    found = {item.fault.id: item for item in evidence}
+    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
+
+
+def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+    whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
+    what = f"{fault.id} ({fault.kind} of {whom})"
+    verdict, cause = Validity.UNKNOWN, ""
+    if seen is None:
+        cause = f"{what} left no evidence: the trial ended before it"
+    elif seen.error:
+        cause = f"{what}: {seen.error}"
+    elif seen.effect is None or not seen.effect.seen:
+        told = seen.effect.sentence if seen.effect else "it was not measured"
+        cause = f"{what} had no measured effect: {told}"
+    elif seen.recovery is None or not seen.recovery.seen:
+        told = seen.recovery.sentence if seen.recovery else "it was not measured"
+        cause = f"{what} was not seen to heal: {told}"
+    else:
+        verdict, cause = Validity.VALID, f"{what} acted and healed"
+    return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
+
+
+def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
+    def seconds(ns: int | None) -> float | None:
+        return None if ns is None else round((ns - load_ns) / 1e9, 3)
+
+    return {
+        "id": fault.id,
+        "kind": fault.kind,
+        "role": fault.victims,
+        "victims": list(seen.victims) if seen else [],
+        "planned": {"start_s": fault.start_s, "duration_s": fault.duration_s},
+        "real": {
+            "start_s": seconds(seen.inject_ns if seen else None),
+            "end_s": seconds(seen.healed_ns if seen else None),
+        },
+        "injected": bool(seen and seen.injected_ns is not None),
+        "effect": _proof_document(seen.effect if seen else None),
+        "healed": _proof_document(seen.recovery if seen else None),
+    }
+
+
+def _proof_document(proof: object) -> dict[str, Json]:
+    if proof is None:
+        return {"seen": False, "sentence": "not measured"}
+    return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
+
+
+def _state_part(state: SteadyStateResult) -> Part:
+    """A steady state's part; one that only notes never turns the trial."""
+    document = state.to_json()
+    document["stretches"] = document.pop("readings")
+    document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
+    verdict = state.validity if state.judged else Validity.VALID
+    return Part(state.name, verdict, state.cause, document)
+
+
+def _rounded(values: NDArray[np.float64]) -> list[Json]:
+    return [round(value, 4) for value in values.tolist()]
+
+
+def _notes(folder: TrialFolder, cut: str) -> list[Part]:
+    """How the trial ended, where that keeps it from being green."""
+    out: list[Part] = []
+    try:
+        record = TrialRecord.model_validate_json(folder.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [Part("trial", Validity.UNKNOWN, "trial.json is missing or damaged")]
+    if record.status != "finished":
+        how = {
+            "running": "the tool was killed in the middle of the trial",
+            "interrupted": "the trial was interrupted",
+            "failed": "the tool failed",
+        }[record.status]
+        out.append(
+            Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
+        )
+    if cut:
+        out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
+    if record.leaks:
+        out.append(
+            Part("leaks", Validity.UNKNOWN, f"left behind after healing: {'; '.join(record.leaks)}")
+        )
+    return out
+
+
+def _cause(
+    verdict: Validity,
+    checkers: Mapping[str, Verdict],
+    parts: Sequence[Part],
+    notes: Sequence[Part] = (),
+    *,
+    faults: int = 0,
+    states: int = 0,
+) -> str:
+    """The first and gravest reason, in one sentence."""
+    if not checkers and not parts and not notes:
+        raise UsageError("no checker was named and none could be guessed\n\nhint: --checker NAME")
+    if verdict is not Validity.VALID:
+        ended = [part.cause for part in notes if part.verdict is verdict]
+        reasons = [f"{name}: {v.cause}" for name, v in checkers.items() if v.verdict is verdict]
+        reasons = ended + reasons + [part.cause for part in parts if part.verdict is verdict]
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        return reasons[0] + more
+    judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
+    told = [f"every checker is content ({judged})"]
+    if faults:
+        told.append(f"{faults} faults acted and healed")
+    if states:
+        told.append(f"{states} steady states held")
+    return "; ".join(told)

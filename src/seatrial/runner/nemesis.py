@@ -1,0 +1,222 @@
+"""The nemesis: carries out a plan's faults at their moments, and keeps the evidence.
+
+Each fault runs on its own: wait, find the victims, inject, *measure*, hold, heal, *measure*. What
+it does stands in the history (`seatrial.history.windows`), what it measured in `evidence/`. When
+asked to stop it heals at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from seatrial import faults as shelf
+from seatrial.fault import FaultKind, PlannedFault, Proof, World
+from seatrial.op import NEMESIS, Op, Type
+from seatrial.trial import Evidence, StoredProof, write_text
+
+#: Bounds in seconds: one injection or healing; one measurement; waiting for a role to appear.
+ACT_TIMEOUT_S = 20.0
+PROOF_TIMEOUT_S = 30.0
+ROLE_TIMEOUT_S = 5.0
+ROLE_POLL_S = 0.1
+#: How late a fault may begin because one before it on the same victims heals late.
+FREE_TIMEOUT_S = 30.0
+#: A measurement of recovery that another fault came across is taken again, so many times.
+RECOVERY_TRIES = 10
+
+Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
+
+
+class Nemesis:
+    """Carries out planned faults. One instance a trial."""
+
+    def __init__(
+        self,
+        world: World,
+        locate: Locate,
+        *,
+        record: Callable[[Op], int],
+        clock: Callable[[], int],
+        evidence: Path,
+    ) -> None:
+        self._world = world
+        self._locate = locate
+        self._record = record
+        self._clock = clock
+        self._folder = evidence
+        self._alive: dict[str, tuple[PlannedFault, tuple[str, ...]]] = {}
+        self._changed = asyncio.Event()
+        self._begun = 0
+
+    @property
+    def alive(self) -> tuple[tuple[PlannedFault, tuple[str, ...]], ...]:
+        """Faults that act now, with their victims."""
+        return tuple(self._alive.values())
+
+    async def run(
+        self, faults: Sequence[PlannedFault], load_start_ns: int, stop: asyncio.Event
+    ) -> None:
+        """Carry out `faults`, their moments counted from `load_start_ns`; all end healed."""
+        async with asyncio.TaskGroup() as group:
+            for fault in faults:
+                group.create_task(self._carry_out(fault, load_start_ns, stop), name=fault.id)
+
+    async def _carry_out(
+        self, fault: PlannedFault, load_start_ns: int, stop: asyncio.Event
+    ) -> None:
+        start_ns = load_start_ns + int(fault.start_s * 1e9)
+        if await self._wait_until(start_ns, stop):
+            self._keep(Evidence(fault=fault, error="not begun: the trial was stopped before"))
+            return
+        kind = shelf.kind(fault.kind)
+        victims = fault.nodes or await self._resolve(fault, kind, stop)
+        if not victims:
+            error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
+            self._keep(Evidence(fault=fault, error=error))
+            return
+        if not await self._until_free(kind, victims):
+            error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
+            self._keep(Evidence(fault=fault, victims=victims, error=error))
+            return
+        evidence = Evidence(fault=fault, victims=victims)
+        self._alive[fault.id] = (fault, victims)
+        self._begun += 1
+        try:
+            evidence = await self._inject(kind, evidence)
+            await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
+        finally:
+            evidence = await self._heal(kind, evidence)
+            del self._alive[fault.id]
+            self._changed.set()
+        await self._prove_recovery(kind, evidence)
+
+    async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
+        fault, victims = evidence.fault, evidence.victims
+        began = self._note("inject", evidence, Type.INVOKE)
+        error = await _bounded(kind.inject(self._world, fault, victims), ACT_TIMEOUT_S)
+        ended = self._note("inject", evidence, Type.INFO, error)
+        proof = await _proof(kind.prove_injected(self._world, fault, victims))
+        return self._keep(
+            evidence.model_copy(
+                update={
+                    "inject_ns": began,
+                    "injected_ns": ended if error is None else None,
+                    "effect": proof,
+                    "error": error,
+                }
+            )
+        )
+
+    async def _heal(self, kind: FaultKind, evidence: Evidence) -> Evidence:
+        fault, victims = evidence.fault, evidence.victims
+        began = self._note("heal", evidence, Type.INVOKE)
+        error = await _bounded(kind.heal(self._world, fault, victims), ACT_TIMEOUT_S)
+        ended = self._note("heal", evidence, Type.INFO, error)
+        return self._keep(
+            evidence.model_copy(
+                update={
+                    "heal_ns": began,
+                    "healed_ns": ended if error is None else None,
+                    "error": evidence.error or error,
+                }
+            )
+        )
+
+    async def _prove_recovery(self, kind: FaultKind, evidence: Evidence) -> None:
+        """Measure that it no longer acts; again when no other fault is in the way."""
+        fault, victims = evidence.fault, evidence.victims
+        for _ in range(RECOVERY_TRIES):
+            begun = self._begun
+            proof = await _proof(kind.prove_healed(self._world, fault, victims))
+            if proof.seen or (begun == self._begun and not self._alive):
+                break
+            while self._alive:
+                await self._change()
+        self._keep(evidence.model_copy(update={"recovery": proof}))
+
+    async def _until_free(self, kind: FaultKind, victims: tuple[str, ...]) -> bool:
+        """Wait until no fault of the same touch holds a victim: a healing may run late."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FREE_TIMEOUT_S):
+                while self._taken(kind) & set(victims):
+                    await self._change()
+            return True
+        return False
+
+    def _taken(self, kind: FaultKind) -> set[str]:
+        """Victims of the faults alive that touch the same as `kind`."""
+        return {
+            name
+            for other, victims in self._alive.values()
+            if shelf.kind(other.kind).touches == kind.touches
+            for name in victims
+        }
+
+    async def _change(self) -> None:
+        """Until some fault has been healed."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _resolve(
+        self, fault: PlannedFault, kind: FaultKind, stop: asyncio.Event
+    ) -> tuple[str, ...]:
+        """Who plays the role now, by the plan's pick, leaving out victims of the same touch."""
+        deadline = self._clock() + int(ROLE_TIMEOUT_S * 1e9)
+        while not stop.is_set() and self._clock() < deadline:
+            holders: Sequence[str] = ()
+            with contextlib.suppress(OSError, TimeoutError):
+                holders = (await self._locate()).get(fault.victims, ())
+            free = sorted(set(holders) - self._taken(kind))
+            if free:
+                return (free[int(fault.pick * len(free))],)
+            await asyncio.sleep(ROLE_POLL_S)
+        return ()
+
+    async def _wait_until(self, at_ns: int, stop: asyncio.Event) -> bool:
+        """Wait for a moment; True if the trial was stopped before it."""
+        left_s = (at_ns - self._clock()) / 1e9
+        if left_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), left_s)
+        return stop.is_set()
+
+    def _note(self, f: str, evidence: Evidence, kind: Type, error: str | None = None) -> int:
+        now = self._clock()
+        value = {
+            "fault": evidence.fault.id,
+            "kind": evidence.fault.kind,
+            "victims": ",".join(evidence.victims),
+        }
+        self._record(Op(kind, NEMESIS, f, value, time_ns=now, error=error))
+        return now
+
+    def _keep(self, evidence: Evidence) -> Evidence:
+        path = self._folder / f"{evidence.fault.id}.json"
+        write_text(path, evidence.model_dump_json(indent=2) + "\n")
+        return evidence
+
+
+async def _bounded(act: Awaitable[None], timeout_s: float) -> str | None:
+    """Do it within the bound; the error in words, or None."""
+    try:
+        await asyncio.wait_for(act, timeout_s)
+    except TimeoutError:
+        return f"did not end within {timeout_s:g} s"
+    except Exception as error:  # an injector's failure is evidence, not the end of the trial
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+async def _proof(measurement: Awaitable[Proof]) -> StoredProof:
+    try:
+        proof = await asyncio.wait_for(measurement, PROOF_TIMEOUT_S)
+    except TimeoutError:
+        return StoredProof(seen=False, sentence=f"no measurement within {PROOF_TIMEOUT_S:g} s")
+    except Exception as error:  # a probe that fails has seen nothing
+        return StoredProof(
+            seen=False, sentence=f"the probe failed: {type(error).__name__}: {error}"
+        )
+    return StoredProof(seen=proof.seen, sentence=proof.sentence, measured=proof.measured)

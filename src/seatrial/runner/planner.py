@@ -1,0 +1,229 @@
+"""Making a plan: a case, what the command line says, and a seed. Touches nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from seatrial import faults as fault_shelf
+from seatrial import targets, workloads
+from seatrial.case import Case
+from seatrial.checkers import CHECKERS
+from seatrial.errors import UsageError
+from seatrial.fault import SIZES, PlannedFault
+from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
+from seatrial.runner.quorum import analyse
+from seatrial.runner.scheduling import Stretch, expand
+from seatrial.schedule import FaultChoice
+from seatrial.target import Target
+from seatrial.verdict import Json
+
+ENGINES = ("lab", "simulated", "argo")
+TIME_LIMIT_S = (2.0, 7 * 24 * 3600.0)
+CONCURRENCY = (1, 1000)
+QUIESCE_TIMEOUT_S = 60.0
+FINAL_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line may change of a case; None leaves it as the case says.
+
+    `rate` of 0 means flat out. `faults` are names of kinds, empty for none.
+    """
+
+    target: str | None = None
+    engine: str = "lab"
+    faults: tuple[str, ...] | None = None
+    time_limit_s: float | None = None
+    concurrency: int | None = None
+    rate: float | None = None
+    nodes: int | None = None
+    binary: str | None = None
+    isolation: str = "namespace"
+
+
+def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
+    """The plan of one trial: the same arguments, the same bytes.
+
+    Raises `UsageError` for all that cannot be, before anything starts.
+    """
+    case = _override(case, overrides)
+    names, settings = _cluster(case, overrides)
+    target = targets.make(case.target, settings)
+    _check_cluster(case, target)
+    phases = _phases(case.time_limit_s, bool(case.schedule.choices))
+    planned = _faults(case, phases, names, seed, overrides.isolation)
+    workload = workloads.make(case.workload, case.settings)
+    final = workload.final_generator(seed, case.concurrency, len(names)) is not None
+    return Plan(
+        case=case.name,
+        title=case.title,
+        intent=case.intent,
+        engine=overrides.engine,
+        isolation=overrides.isolation,
+        seed=seed,
+        target=PlannedTarget(name=case.target, nodes=names, settings=settings),
+        workload=PlannedWorkload(
+            name=workload.name,
+            settings=dict(workload.settings),
+            fs=workload.fs,
+            concurrency=case.concurrency,
+            rate=case.rate,
+            op_timeout_s=case.op_timeout_s,
+            final_reads=final,
+        ),
+        phases=phases,
+        faults=planned,
+        quorum=analyse(planned, names),
+        steady_states=case.steady_states,
+        checkers=_checkers(case, workload.checkers()),
+        limits=case.limits,
+        repeat=repeat_command(case.name, seed, overrides),
+    )
+
+
+def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
+    """The command line that repeats the trial."""
+    words = ["seatrial", "run", case, "--seed", str(seed)]
+    if overrides.target is not None:
+        words += ["--target", overrides.target]
+    if overrides.engine != "lab":
+        words += ["--engine", overrides.engine]
+    if overrides.faults is not None:
+        words += ["--faults", ",".join(overrides.faults) or "none"]
+    if overrides.time_limit_s is not None:
+        words += ["--time-limit", f"{overrides.time_limit_s:g}s"]
+    if overrides.concurrency is not None:
+        words += ["--concurrency", str(overrides.concurrency)]
+    if overrides.rate is not None:
+        words += ["--rate", f"{overrides.rate:g}"]
+    if overrides.nodes is not None:
+        words += ["--nodes", str(overrides.nodes)]
+    if overrides.binary is not None:
+        words += ["--etcd", overrides.binary]
+    if overrides.isolation != "namespace":
+        words += ["--isolation", overrides.isolation]
+    return shlex.join(words)
+
+
+def _override(case: Case, overrides: Overrides) -> Case:
+    if overrides.engine not in ENGINES:
+        raise UsageError(f"engine {overrides.engine!r}\n\nhint: one of {', '.join(ENGINES)}")
+    changes: dict[str, object] = {}
+    if overrides.time_limit_s is not None:
+        changes["time_limit_s"] = overrides.time_limit_s
+    if overrides.concurrency is not None:
+        changes["concurrency"] = overrides.concurrency
+    if overrides.rate is not None:
+        changes["rate"] = overrides.rate or None
+    if overrides.nodes is not None:
+        changes["nodes"] = overrides.nodes
+    if overrides.target is not None:
+        changes["target"] = overrides.target
+    if overrides.faults is not None:
+        known = {choice.kind: choice for choice in case.schedule.choices}
+        choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    case = case.model_copy(update=changes)
+    _check_numbers(case)
+    return case
+
+
+def _default_choice(name: str) -> FaultChoice:
+    fault_shelf.kind(name)
+    return FaultChoice(kind=name)
+
+
+def _check_numbers(case: Case) -> None:
+    low, high = TIME_LIMIT_S
+    if not low <= case.time_limit_s <= high:
+        raise UsageError(
+            f"time limit of {case.time_limit_s:g} s: it must be from {low:g} s to {high:g} s\n\n"
+            "hint: --time-limit 60s"
+        )
+    if not CONCURRENCY[0] <= case.concurrency <= CONCURRENCY[1]:
+        raise UsageError(
+            f"concurrency {case.concurrency}: it must be between {CONCURRENCY[0]} and "
+            f"{CONCURRENCY[1]}\n\nhint: --concurrency 10"
+        )
+    if case.rate is not None and case.rate < 0:
+        raise UsageError(f"rate {case.rate:g}: it must be positive, or 0 for flat out")
+
+
+def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping[str, Json]]:
+    names = tuple(f"n{i + 1}" for i in range(max(case.nodes, 0)))
+    settings: dict[str, Json] = dict(case.target_settings)
+    if overrides.binary is not None:
+        settings["binary"] = overrides.binary
+    return names, settings
+
+
+def _check_cluster(case: Case, target: Target) -> None:
+    if case.nodes not in target.node_counts:
+        counts = ", ".join(map(str, target.node_counts))
+        raise UsageError(
+            f"{case.nodes} nodes: {target.name} can be made of {counts}\n\n"
+            f"hint: --nodes {min(target.node_counts, key=lambda n: abs(n - case.nodes - 0.1))}"
+        )
+    roles = (*SIZES, *target.roles)
+    for choice in case.schedule.choices:
+        for victims in choice.victims:
+            if victims not in roles:
+                raise UsageError(
+                    f"fault {choice.kind!r} on {victims!r}: {target.name} knows {', '.join(roles)}"
+                )
+
+
+def _phases(time_limit_s: float, faults: bool) -> PlannedPhases:
+    before = min(max(0.15 * time_limit_s, 1.0), 15.0)
+    after = min(max(0.2 * time_limit_s, 1.0), 20.0)
+    if not faults:
+        before, after = min(before, time_limit_s / 4), min(after, time_limit_s / 4)
+    return PlannedPhases(
+        before_s=round(before, 3),
+        faults_s=round(max(time_limit_s - before - after, 0.0), 3),
+        after_s=round(after, 3),
+        quiesce_timeout_s=QUIESCE_TIMEOUT_S,
+        final_timeout_s=FINAL_TIMEOUT_S,
+    )
+
+
+def _faults(
+    case: Case,
+    phases: PlannedPhases,
+    names: Sequence[str],
+    seed: int,
+    isolation: str,
+) -> tuple[PlannedFault, ...]:
+    choices = tuple(_possible(choice, names, isolation) for choice in case.schedule.choices)
+    schedule = case.schedule.model_copy(update={"choices": choices})
+    touches = {choice.kind: fault_shelf.kind(choice.kind).touches for choice in choices}
+    stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
+    return expand(schedule, stretch, names, seed, touches)
+
+
+def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> FaultChoice:
+    """The choice without the option sets that this cluster is too small for.
+
+    Raises `UsageError` with the reason where none is left.
+    """
+    kind = fault_shelf.kind(choice.kind)
+    reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
+    kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
+    if not kept:
+        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}")
+    return choice.model_copy(update={"options": kept})
+
+
+def _checkers(
+    case: Case, own: Mapping[str, Mapping[str, Json]]
+) -> Mapping[str, Mapping[str, Json]]:
+    out: dict[str, Mapping[str, Json]] = {name: dict(options) for name, options in own.items()}
+    for name, options in case.checkers.items():
+        out[name] = {**out.get(name, {}), **options}
+    out["stats"] = {**out.get("stats", {})}
+    for name in out:
+        _ = CHECKERS[name]
+    return out

@@ -1,0 +1,149 @@
+"""etcd as the contract of a target wants it: how a node is started, found well, and spoken to."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from seatrial.target import Command, Node
+from seatrial.targets.etcd import binary
+from seatrial.targets.etcd.channel import host
+from seatrial.targets.etcd.client import EtcdClient
+from seatrial.targets.etcd.settings import EtcdSettings
+from seatrial.targets.etcd.status import NodeStatus, statuses, takes_part
+
+NODE_COUNTS = (1, 3, 5)
+PORT_NAMES = ("client", "peer")
+ROLES = ("leader", "follower")
+
+#: One probe of a node's health, and the pause between two.
+PROBE_TIMEOUT_S = 1.0
+PROBE_PAUSE_S = 0.05
+CLUSTER_TOKEN = "seatrial"
+
+
+class EtcdTarget:
+    """A cluster of 1, 3 or 5 etcd nodes."""
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """The name in the catalogue."""
+        return "etcd"
+
+    @property
+    def node_counts(self) -> tuple[int, ...]:
+        """How many nodes it can be made of."""
+        return NODE_COUNTS
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """The ports each node needs."""
+        return PORT_NAMES
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles that `locate` resolves."""
+        return ROLES
+
+    @cached_property
+    def binary(self) -> Path:
+        """The etcd binary; raises `Unavailable` if there is none."""
+        return binary.find(self.settings.binary)
+
+    def version(self) -> str:
+        """The version of the binary (`3.5.1`); raises `Unavailable` if it does not start."""
+        return binary.version(self.binary)
+
+    def command(self, node: Node, cluster: Sequence[Node], *, rejoin: bool) -> Command:
+        """How to start `node`.
+
+        `rejoin` changes nothing, on purpose: a member whose data folder holds a log takes its
+        cluster from there and ignores `--initial-cluster*`. With `existing`, a member whose folder
+        was lost would join again under its old name without its log, and could vote twice in one
+        term; with `new`, its peers refuse it and it says so.
+        """
+        del rejoin
+        return Command(argv=tuple(self._argv(node, cluster)), env=_environment())
+
+    async def ready(self, node: Node, timeout_s: float) -> bool:
+        """Whether the node answers a linearizable read (so: has a quorum) before the timeout."""
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            if await takes_part(node, min(PROBE_TIMEOUT_S, left_s)):
+                return True
+            await asyncio.sleep(min(PROBE_PAUSE_S, left_s))
+        return False
+
+    async def locate(self, cluster: Sequence[Node]) -> Mapping[str, tuple[str, ...]]:
+        """Roles as they are now, from what each node says of itself.
+
+        The leader is the node that takes itself for it in the highest term that any node knows of;
+        a deposed one that has not heard of it yet does not count. Followers are the other nodes
+        that answer and know a leader.
+        """
+        return roles(await self.statuses(cluster))
+
+    async def statuses(self, cluster: Sequence[Node]) -> tuple[NodeStatus, ...]:
+        """What each node that answers says of itself."""
+        return await statuses(cluster, PROBE_TIMEOUT_S)
+
+    async def connect(self, node: Node, *, timeout_s: float) -> EtcdClient:
+        """A client pinned to `node`; `timeout_s` bounds each of its calls."""
+        return EtcdClient(node, timeout_s=timeout_s, serializable=self.settings.serializable_reads)
+
+    def _argv(self, node: Node, cluster: Sequence[Node]) -> list[str]:
+        settings = self.settings
+        client_url, peer_url = _url(node, "client"), _url(node, "peer")
+        members = ",".join(f"{member.name}={_url(member, 'peer')}" for member in cluster)
+        argv = [
+            str(self.binary),
+            f"--name={node.name}",
+            f"--data-dir={node.data_dir}",
+            f"--listen-client-urls={client_url}",
+            f"--advertise-client-urls={client_url}",
+            f"--listen-peer-urls={peer_url}",
+            f"--initial-advertise-peer-urls={peer_url}",
+            f"--initial-cluster={members}",
+            "--initial-cluster-state=new",
+            f"--initial-cluster-token={CLUSTER_TOKEN}",
+            f"--snapshot-count={settings.snapshot_count}",
+            f"--heartbeat-interval={settings.heartbeat_ms}",
+            f"--election-timeout={settings.election_ms}",
+            "--logger=zap",
+            "--log-outputs=stderr",
+            f"--log-level={settings.log_level}",
+        ]
+        if settings.quota_bytes:
+            argv.append(f"--quota-backend-bytes={settings.quota_bytes}")
+        if settings.pre_vote is not None:
+            argv.append(f"--pre-vote={str(settings.pre_vote).lower()}")
+        return argv
+
+
+def roles(answers: Sequence[NodeStatus]) -> Mapping[str, tuple[str, ...]]:
+    """Who leads and who follows, by what the nodes say; a role nobody has is absent."""
+    term = max((answer.raft_term for answer in answers), default=0)
+    leaders = tuple(a.name for a in answers if a.leads and a.raft_term == term)
+    followers = tuple(a.name for a in answers if not a.leads and a.leader_id != 0)
+    found = {"leader": leaders[:1], "follower": followers}
+    return {role: names for role, names in found.items() if names}
+
+
+def _url(node: Node, port: str) -> str:
+    return f"http://{host(node)}:{node.ports[port]}"
+
+
+def _environment() -> Mapping[str, str]:
+    """No proxy between the nodes (Go's HTTP client would take one from the environment)."""
+    environment = {"NO_PROXY": "*", "no_proxy": "*"}
+    if platform.machine() == "aarch64":
+        # etcd 3.4 refuses to start on arm64 without it; 3.5 ignores it.
+        environment["ETCD_UNSUPPORTED_ARCH"] = "arm64"
+    return environment
