@@ -1,4 +1,4 @@
-"""Examples in README and docs are real: Python runs and prints what stands there, commands parse."""
+"""Examples in README and docs are real: Python prints what stands there, commands parse."""
 
 from __future__ import annotations
 
