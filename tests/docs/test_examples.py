@@ -27,7 +27,7 @@ IMPORTS = {
     for item in (Case, Intent, FaultChoice, Schedule, OpsProbe, SteadyState, Tolerance)
 }
 #: Examples that read a file or a trial of the reader's own are only compiled.
-READS_A_FILE = ("= load(", "TrialFolder(")
+READS_A_FILE = ('load("', "TrialFolder(")
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def test_python_in_the_docs_runs_and_prints_what_stands_there(
     code = compile(text, page, "exec")
 
     if not any(words in text for words in READS_A_FILE):
-        space: dict[str, object] = {"__name__": "example", **IMPORTS}
+        space: dict[str, object] = {"__name__": __name__, **IMPORTS}
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             exec(code, space)
