@@ -158,5 +158,6 @@ REPLICAS_KILL = Case(
     target_settings={"snapshot_count": 1000},
     concurrency=40,
     time_limit_s=180.0,
+    op_timeout_s=2.0,
     limits=Limits(min_ok=1000, min_ok_in_fault=0),
 )
