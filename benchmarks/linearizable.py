@@ -191,8 +191,8 @@ class Row:
 
 M = 1_000_000
 ROWS = (
-    Row("register-unique", "cas-register", lambda: register(M, 1, 0), "valid", 11.8,
-        "Porcupine: 100,000 ops, repeated values; a million is out of its reach"),
+    Row("register-unique", "cas-register", lambda: register(M, 1, 0), "valid", None,
+        "Porcupine: out of memory at 100,000"),
     Row("register-unique-100-keys", "cas-register", lambda: register(M, 100, 0), "valid"),
     Row("register-unique-100k-keys", "cas-register", lambda: register(M, 100_000, 0), "valid"),
     Row("register-repeated-100-keys", "cas-register", lambda: register(M, 100, 5), "valid", 0.9,
@@ -278,7 +278,7 @@ def _table(only: str) -> None:
         if got["verdict"] != row.expected:
             raise SystemExit(f"{row.name} is {got['verdict']}, not {row.expected}")
         seconds = float(got["seconds"])
-        rival = f"{row.rival_s} ({row.rival})" if row.rival_s else "–"
+        rival = f"{row.rival_s or ''} {row.rival}".strip() or "–"
         ratio = f"{row.rival_s / float(got['cpu']):.1f}×" if row.rival_s else "–"
         print(
             f"| {row.name} | {int(float(got['ops'])):,} | {got['verdict']} | {seconds:.3f} "

@@ -10,7 +10,9 @@ from seatrial.case import Case, Intent, Limits
 from seatrial.schedule import FaultChoice, Schedule
 from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
 
-#: Partitions of all shapes that keep a majority somewhere.
+#: Partitions of all shapes that keep a majority somewhere. Like the faults below they may fall on
+#: the leader, so they last longer than an election and an op's timeout together: some op can
+#: succeed while they are alive.
 PARTITION = FaultChoice(
     kind="partition",
     victims=("one", "leader", "follower", "minority"),
@@ -22,10 +24,10 @@ PARTITION = FaultChoice(
         {"shape": "one-way-in"},
         {"shape": "one-way-out"},
     ),
-    duration_s=(3.0, 7.0),
+    duration_s=(4.5, 7.0),
 )
-KILL = FaultChoice(kind="kill", victims=("one", "leader", "follower"), duration_s=(1.5, 4.0))
-PAUSE = FaultChoice(kind="pause", victims=("one", "leader", "follower"), duration_s=(2.0, 5.0))
+KILL = FaultChoice(kind="kill", victims=("one", "leader", "follower"), duration_s=(3.0, 5.0))
+PAUSE = FaultChoice(kind="pause", victims=("one", "leader", "follower"), duration_s=(4.0, 6.0))
 
 ROUGH_SEA = Schedule(choices=(KILL, PAUSE, PARTITION), gap_s=(1.5, 3.5), overlap=0.3)
 
@@ -156,5 +158,6 @@ REPLICAS_KILL = Case(
     target_settings={"snapshot_count": 1000},
     concurrency=40,
     time_limit_s=180.0,
+    op_timeout_s=2.0,
     limits=Limits(min_ok=1000, min_ok_in_fault=0),
 )

@@ -13,7 +13,7 @@ from seatrial.checkers.linearizable import frontier
 from seatrial.checkers.linearizable.calls import PENDING, Calls
 from seatrial.history.columns import I64, Bool
 
-_STEPS_A_TURN = 2_000_000
+_STEPS_A_TURN = 400_000
 _QUESTIONS = 4096
 _MOST_STATES_TOLD = 8
 _MOST_KEYS_TOLD = 64

@@ -15,6 +15,7 @@ from seatrial.history import NIL
 from seatrial.verdict import Anomaly
 
 _STEPS_MAX = 40
+_READERS_MAX = 40
 
 
 def op_index(calls: Calls, c: int) -> int:
@@ -96,7 +97,8 @@ def _readers(calls: Calls, culprit: int) -> Iterable[int]:
     reads = np.flatnonzero(
         ((calls.op == frontier.READ) | (calls.op == frontier.CAS)) & (calls.res < PENDING)
     ).tolist()
-    return [c for c in reads if c == culprit] + [c for c in reads if c != culprit]
+    first = [c for c in reads if c == culprit]
+    return first + [c for c in reads if c != culprit][:_READERS_MAX]
 
 
 def _written(calls: Calls, value: int) -> list[int]:

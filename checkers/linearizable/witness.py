@@ -28,7 +28,7 @@ from seatrial.history.columns import I64, Bool
 
 #: What explaining one key may cost.
 TRIALS_MAX = 600
-CPU_SECONDS_MAX = 2.0
+CPU_SECONDS_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ def explain(family: Family, key: Calls, hint: I64, failed: int, budget: Budget) 
     prefix = int((np.sort(_ends(key)) < row).sum()) if row >= 0 else -1
     small = _hinted(family, key, part, hint, bad)
     small, minimal = _shrink(family, small, bad, clock)
-    return _told(family, key, small, prefix, minimal, clock.budget(budget.memory_bytes))
+    return _told(family, key, small, prefix, minimal, row, clock.budget(budget.memory_bytes))
 
 
 def _ends(calls: Calls) -> I64:
@@ -195,11 +195,13 @@ def _remove(calls: Calls, labels: I64, bad: Callable[[Calls], bool], clock: _Clo
 
 
 def _told(
-    family: Family, key: Calls, small: Calls, prefix: int, minimal: bool, budget: Budget
+    family: Family, key: Calls, small: Calls, prefix: int, minimal: bool, row: int, budget: Budget
 ) -> Witness:
     """Search the small part once more for the op that cannot be placed and the states there."""
     found = search(small, family.machine(small), np.zeros(1, np.int64), budget)
     event = int(found.failed[0])
     culprit = int(small.event_call[event]) if event >= 0 else -1
+    if culprit < 0 and (small.res == row).any():
+        culprit = int(np.flatnonzero(small.res == row)[0])
     states = tuple(family.told(state, small) for state in found.states.get(0, ()))
     return Witness(small, key, culprit, prefix, minimal, states)

@@ -391,7 +391,8 @@ def search(whole: Core, relation: Relation, suffix: str, budget: Budget) -> Foun
             unsearched += len(alike) - searched
     for finding in (*found.values(), *spare.values()):
         finding.cycles.sort(key=lambda cycle: len(cycle.txns))
-    return Found(found, spare, len(whole), int(sizes.max(initial=0)), unsearched)
+    real = np.bincount(whole.tangle[whole.node < whole.txns], minlength=1)
+    return Found(found, spare, len(whole), int(real.max(initial=0)), unsearched)
 
 
 def _ambiguous(flags: int) -> bool:

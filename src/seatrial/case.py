@@ -61,4 +61,4 @@ class Case(BaseModel):
     concurrency: int = 10
     rate: float | None = Field(default=None, gt=0, description="ops a second; None: flat out")
     time_limit_s: float = Field(default=60.0, gt=0)
-    op_timeout_s: float = Field(default=2.0, gt=0)
+    op_timeout_s: float = Field(default=1.0, gt=0)

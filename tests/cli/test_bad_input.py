@@ -72,7 +72,7 @@ def test_a_store_that_cannot_be_written_says_so_before_anything_starts(
     file = tmp_path / "file"
     file.write_text("in the way")
 
-    status = main(["run", "etcd-register", "--time-limit", "10s", "--store", str(file)])
+    status = main(["run", "etcd-register", "--faults", "none", "--store", str(file)])
 
     err = capsys.readouterr().err
     assert status == 73
@@ -131,7 +131,9 @@ def test_a_plan_fits_a_terminal_of_80_columns(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"]
+)
 def test_every_command_has_help_with_an_example_and_json(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

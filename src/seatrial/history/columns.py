@@ -250,7 +250,7 @@ class History:
         )
 
     def ops(self) -> Iterator[Op]:
-        """All rows as `Op`s, one after another (slow: one object an op)."""
+        """All rows, one `Op` after another (slow: one object an op)."""
         return (self.op(row) for row in range(len(self)))
 
     def row_of(self, index: int) -> int:

@@ -7,9 +7,11 @@ measured, healed) and how it ended. Nothing unproven is green.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +124,14 @@ def check_names(names: Sequence[str]) -> None:
         _ = shelf.CHECKERS[name]
 
 
+def compiled() -> bool:
+    """Whether Numba has compiled checkers here before (it keeps them beside the source)."""
+    folders = [Path(folder) for folder in shelf.__path__]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        folders.append(Path(os.environ["NUMBA_CACHE_DIR"]))
+    return any(True for folder in folders for _ in folder.rglob("*.nbi"))
+
+
 def check_history(
     history: History,
     options: Mapping[str, CheckOptions],
@@ -132,6 +142,8 @@ def check_history(
 ) -> dict[str, Verdict]:
     """The verdict of each named checker, each in its own bounded process."""
     out: dict[str, Verdict] = {}
+    if not compiled():
+        say("the checkers' loops are compiled first: once on this machine, up to a minute")
     for name, chosen in options.items():
         say(f"checking {name}")
 

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from notation import T
-
 from seatrial.op import Type, Value
+from tests.checkers.transactions.notation import T
 
 State = dict[str, tuple[int, ...]]
 

@@ -7,13 +7,13 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Case, execution, serializable, snapshot_isolated
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import make
 from seatrial.history import History, HistoryBuilder
 from seatrial.op import Op, Type, Value
 from seatrial.verdict import Validity, Verdict
+from tests.checkers.transactions.oracle import Case, execution, serializable, snapshot_isolated
 
 SEEDS = st.integers(0, 2**32)
 BOTH = ("serializable", "strict-serializable", "snapshot-isolation", "strong-snapshot-isolation")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notation import T, concurrent, judge, names
-from oracle import execution
-from test_against_definitions import BOTH, by_definition, check, history_of, ops_of
 
 from seatrial.checker import CheckOptions
 from seatrial.checkers import make
 from seatrial.errors import UnknownName
 from seatrial.verdict import Validity, Verdict
+from tests.checkers.transactions.notation import T, concurrent, judge, names
+from tests.checkers.transactions.oracle import execution
+from tests.checkers.transactions.test_against_definitions import (
+    BOTH,
+    by_definition,
+    check,
+    history_of,
+    ops_of,
+)
 
 
 def checker_of(model: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from notation import T, concurrent, history, judge, names, serial
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import make
@@ -11,6 +10,7 @@ from seatrial.errors import UnknownName
 from seatrial.history import HistoryBuilder
 from seatrial.op import Op, Type
 from seatrial.verdict import Validity
+from tests.checkers.transactions.notation import T, concurrent, history, judge, names, serial
 
 #: What is wrong, the weakest model that sees it, its name; then a history without it.
 CASES = [

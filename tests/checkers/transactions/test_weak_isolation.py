@@ -8,7 +8,6 @@ from itertools import permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notation import T, concurrent, history, names, serial
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import make
@@ -16,6 +15,7 @@ from seatrial.errors import UnknownName
 from seatrial.history import HistoryBuilder
 from seatrial.op import Op, Type, Value
 from seatrial.verdict import Validity, Verdict
+from tests.checkers.transactions.notation import T, concurrent, history, names, serial
 
 RC = "read-committed"
 LATE = concurrent("wx1", "rx1 wx2", "rx2 wy1", "ry1 rx1")

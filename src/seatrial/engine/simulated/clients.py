@@ -84,7 +84,8 @@ class Clients:
     def _arrive(self, call: Call, once: _Once) -> None:
         node = self.cluster.nodes[call.node]
         if not node.up:
-            refused = partial(once.end, Type.FAIL, call.op.value, "connection refused")
+            kind = _unsent(call)
+            refused = partial(once.end, kind, call.op.value, "connection refused")
             self.sim.after(REFUSED_NS, refused)
             return
         if call.op.f == "fingerprint":
@@ -155,7 +156,7 @@ class Clients:
             self.sim.after(THINK_NS, lambda: self._send(call, once))
             return
         if leader is None:
-            self._back(once, Type.FAIL, call.op.value, "no leader")
+            self._back(once, _unsent(call), call.op.value, "no leader")
             return
         parts = self._parts(call)
         if self._strikes(call, _ROLLED_BACK, 10) and _writes(call):
@@ -223,6 +224,11 @@ class Clients:
                 if keys.count(key) > 1:
                     return [tuple(range(i + 1)), tuple(range(i + 1, len(micro)))]
         return []
+
+
+def _unsent(call: Call) -> Type:
+    """How a request ends that was never sent: without effect, save that a lease ends by itself."""
+    return Type.INFO if call.op.f == "release" else Type.FAIL
 
 
 def _writes(call: Call) -> bool:
