@@ -57,6 +57,8 @@ class TrialRecord(_Data):
     host: Mapping[str, Json] = {}
     nodes: Mapping[str, Mapping[str, Json]] = {}
     leaks: tuple[str, ...] = ()
+    #: What happened to nodes outside of the plan: ends of their processes, and long silence.
+    unplanned: tuple[str, ...] = ()
 
 
 class TrialFolder:

@@ -232,6 +232,20 @@ def test_an_interrupted_trial_is_at_best_unknown_and_says_so_first(
     assert judgement.cause.startswith("the trial was interrupted")
 
 
+def test_a_node_that_died_outside_of_the_plan_keeps_a_trial_from_being_valid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stored(tmp_path)
+    died = "n2 (pid 7) ended after 3.0 s: exit status 2, unplanned"
+    now = datetime.datetime.now(datetime.UTC)
+    store.write_record(folder, "finished", now, unplanned=(died, died))
+
+    judgement = judged(folder, monkeypatch, Content)
+
+    assert judgement.verdict is Validity.UNKNOWN
+    assert judgement.cause == f"outside of the plan: {died} (and 1 more)"
+
+
 def test_what_an_interrupted_trial_refuted_stays_refuted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

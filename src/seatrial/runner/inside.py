@@ -62,6 +62,8 @@ class Session:
         self.phase_ends_ns: int | None = None
         self.nemesis: Nemesis | None = None
         self.clients: list[Client] = []
+        #: What happened to nodes that nobody planned, in sentences.
+        self.unplanned: list[str] = []
 
     def clock(self) -> int:
         """Nanoseconds since the start of the trial."""
@@ -101,6 +103,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lab.heal_everything(), 20)
             leaks = lab.audit()
+            self.unplanned += [end.sentence for end in lab.exits if not end.planned]
             await lab.stop(keep=self.folder.nodes if self.keep else None)
             ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -153,7 +156,11 @@ class Session:
         self.enter("quiesce", phases.quiesce_timeout_s)
         for node in lab.nodes:
             if not await lab.world.ready(node.name, phases.quiesce_timeout_s):
-                emit("note", text=f"{node.name} did not come back before the final reads")
+                silent = (
+                    f"{node.name} did not answer within {phases.quiesce_timeout_s:g} s of healing"
+                )
+                emit("note", text=silent)
+                self.unplanned.append(silent)
         final = self.workload.final_generator(
             self.plan.seed, self.plan.workload.concurrency, len(lab.nodes)
         )
@@ -283,9 +290,10 @@ async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
     leaks = await session.run()
     if session.stop.is_set():
         reason = f"stopped by a signal in the phase {session.stopped_in}"
-        emit("done", status="interrupted", reason=reason, leaks=list(leaks))
+        ending: Mapping[str, Json] = {"status": "interrupted", "reason": reason}
     else:
-        emit("done", status="finished", leaks=list(leaks))
+        ending = {"status": "finished"}
+    emit("done", **ending, leaks=list(leaks), unplanned=session.unplanned)
 
 
 def _stop(session: Session) -> None:

@@ -358,6 +358,11 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
         out.append(
             Part("leaks", Validity.UNKNOWN, f"left behind after healing: {'; '.join(record.leaks)}")
         )
+    if record.unplanned:
+        more = f" (and {len(record.unplanned) - 1} more)" if len(record.unplanned) > 1 else ""
+        cause = f"outside of the plan: {record.unplanned[0]}{more}"
+        document: dict[str, Json] = {"events": list(record.unplanned)}
+        out.append(Part("nodes", Validity.UNKNOWN, cause, document))
     return out
 
 

@@ -53,6 +53,7 @@ class Outcome:
     reason: str = ""
     exit_code: int = 70
     leaks: tuple[str, ...] = ()
+    unplanned: tuple[str, ...] = ()
     nodes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
@@ -78,6 +79,7 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
         versions=versions,
         nodes=outcome.nodes,
         leaks=outcome.leaks,
+        unplanned=outcome.unplanned,
     )
     if outcome.status == "failed" and not folder.history.is_file():
         raise InnerFailure(outcome.reason, outcome.exit_code)
@@ -148,6 +150,7 @@ def _take(event: dict[str, Json], outcome: Outcome, display: Display) -> None:
             outcome.status = str(event["status"])
             outcome.reason = str(event.get("reason", ""))
             outcome.leaks = tuple(map(str, cast(list[Json], event.get("leaks", []))))
+            outcome.unplanned = tuple(map(str, cast(list[Json], event.get("unplanned", []))))
         case "error":
             outcome.reason = str(event["text"])
             outcome.exit_code = int(cast(int, event.get("exit_code", 70)))

@@ -84,6 +84,7 @@ def write_record(
     versions: Mapping[str, str] | None = None,
     nodes: Mapping[str, Mapping[str, Json]] | None = None,
     leaks: tuple[str, ...] = (),
+    unplanned: tuple[str, ...] = (),
 ) -> None:
     """Write `trial.json`."""
     record = TrialRecord.model_validate(
@@ -105,6 +106,7 @@ def write_record(
             },
             "nodes": nodes or {},
             "leaks": leaks,
+            "unplanned": unplanned,
         }
     )
     write_text(folder.record, record.model_dump_json(indent=2) + "\n")
