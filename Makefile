@@ -27,8 +27,9 @@ setup: .venv/.done ## Make .venv with everything that the other targets need
 	@$(PYTHON) -m venv .venv
 	@echo "== installing what requirements.lock pins (once; about 200 MB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
-	@VIRTUAL_ENV=.venv $(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock \
+	    || { echo "uv could not; trying pip (slower)"; \
+	         $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; }
 	@echo "== installing seatrial itself, editable"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -72,7 +73,8 @@ wheel: setup ## Build sdist and wheel
 	@$(BIN)/python -m build
 
 bench: setup ## Measure: tables with ratios
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $$(grep -l __main__ benchmarks/*.py); do \
+	    echo "== $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 lock: setup ## Pin all dependencies anew
 	@VIRTUAL_ENV=.venv uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group dev --group docs pyproject.toml -o requirements.lock

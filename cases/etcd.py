@@ -24,12 +24,12 @@ PARTITION = FaultChoice(
         {"shape": "one-way-in"},
         {"shape": "one-way-out"},
     ),
-    duration_s=(4.5, 7.0),
+    duration_s=(5.0, 7.0),
 )
-KILL = FaultChoice(kind="kill", victims=("one", "leader", "follower"), duration_s=(3.0, 5.0))
-PAUSE = FaultChoice(kind="pause", victims=("one", "leader", "follower"), duration_s=(4.0, 6.0))
+KILL = FaultChoice(kind="kill", victims=("one", "leader", "follower"), duration_s=(4.0, 6.0))
+PAUSE = FaultChoice(kind="pause", victims=("one", "leader", "follower"), duration_s=(4.5, 6.5))
 
-ROUGH_SEA = Schedule(choices=(KILL, PAUSE, PARTITION), gap_s=(1.5, 3.5), overlap=0.3)
+ROUGH_SEA = Schedule(choices=(KILL, PAUSE, PARTITION), gap_s=(3.0, 5.0), overlap=0.3)
 
 #: What "steady" means for a small etcd under a steady load: one that a laptop holds with ease.
 STEADY = (

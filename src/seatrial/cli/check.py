@@ -145,6 +145,8 @@ class _Request:
         return judgement
 
     def _trial(self, path: Path) -> judge.Judgement:
+        if self.report_file is not None:
+            raise UsageError(f"{path} is a trial\n\nhint: seatrial report {path}")
         if not self.chosen and self.options != CheckOptions():
             raise UsageError(
                 f"{path} is a trial: its plan says what its checkers judge\n\n"

@@ -32,7 +32,7 @@ def doctor(store: Path, as_json: bool) -> int:
         return 0
     for finding in findings:
         sign = click.style(SIGN[finding.status], fg=COLOUR[finding.status])
-        click.echo(f"{sign} {finding.name:<20} {finding.meaning}")
+        click.echo(f"{sign} {finding.name:<24} {finding.meaning}")
         if finding.mend:
-            click.echo(f"  {'':<20} mend: {finding.mend}")
+            click.echo(f"  {'':<24} mend: {finding.mend}")
     return 0

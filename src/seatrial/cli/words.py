@@ -49,7 +49,7 @@ def judgement_lines(
     yield ""
     for name, verdict in judgement.checkers.items():
         yield _line(name, verdict.verdict, f"{verdict.judged:,} judged in {verdict.seconds:.2f} s")
-        yield from _verdict_lines(verdict, judgement.verdict)
+        yield from _verdict_lines(verdict, judgement.cause)
     for title, parts in (("faults", judgement.faults), ("steady states", judgement.steady_states)):
         if parts:
             yield from _part_lines(title, parts)
@@ -76,8 +76,8 @@ def _line(name: str, verdict: Validity, text: str) -> str:
     return f"  {sign} {name:<22} {text}"
 
 
-def _verdict_lines(verdict: Verdict, whole: Validity) -> Iterator[str]:
-    if verdict.verdict is not Validity.VALID:
+def _verdict_lines(verdict: Verdict, said: str) -> Iterator[str]:
+    if verdict.verdict is not Validity.VALID and verdict.cause not in said:
         yield from _wrap(verdict.cause, "      ")
     for anomaly in verdict.anomalies[:ANOMALIES_SHOWN]:
         times = f" ({anomaly.count:,} times)" if anomaly.count > 1 else ""
