@@ -38,7 +38,7 @@ def _step(state: Hashable, call: Done) -> Hashable | None:
 def _histories(draw: st.DrawFn, pieces: tuple[str, ...]) -> list[Op]:
     """Up to eight ops of three clients; what a get says is right at some moment, or nearly so."""
     out: list[Op] = []
-    open_ops: dict[int, tuple[str, Value]] = {}
+    open_ops: dict[int, tuple[str, str | None]] = {}
     text, renamed = "", 0
     left = draw(st.integers(3, 8))
     texts = iter(pieces)
@@ -90,7 +90,7 @@ def test_agrees_with_brute_force(pieces: tuple[str, ...]) -> None:
     compare()
 
 
-def _reduced(*steps: tuple[str, Value, Value]) -> tuple[Calls, Reduced]:
+def _reduced(*steps: tuple[str, str, Value]) -> tuple[Calls, Reduced]:
     builder = HistoryBuilder()
     for f, key, value in steps:
         builder.append(Op(Type.INVOKE, 0, f, None if f == "get" else value, key=key))
