@@ -171,7 +171,7 @@ def print_series(series: Series, points: list[Point], why: str) -> None:
 
 # ── plots ───────────────────────────────────────────────────────────────────────────────────────
 
-_WIDTH, _HEIGHT = 720.0, 420.0
+_WIDTH, _HEIGHT = 780.0, 420.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 470.0, 30.0, 370.0
 _STYLE = """
 text{font:12px system-ui,sans-serif;fill:#333}.title{font-weight:600}
