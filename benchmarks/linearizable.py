@@ -1,7 +1,6 @@
 """How fast linearizability is judged, against the rivals' measured figures.
 
     python -m benchmarks.linearizable            the table
-    python -m benchmarks.linearizable --growth   10^4 … 10^7 ops
     python -m benchmarks.linearizable --only stack
 
 Histories are made here, linearizable by construction: op i takes effect at instant i, begins and
@@ -233,39 +232,12 @@ def measure(row: Row) -> dict[str, float | str]:
     }
 
 
-def _apart(name: str, ops: int = 0) -> dict[str, float | str]:
+def _apart(name: str) -> dict[str, float | str]:
     """Measure one row in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.linearizable", "--row", name, "--ops", str(ops)]
+    command = [sys.executable, "-m", "benchmarks.linearizable", "--row", name]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     answer: dict[str, float | str] = json.loads(found.stdout)
     return answer
-
-
-GROWTH = {
-    "register-unique": lambda n: Row("", "cas-register", lambda: register(n, 1, 0), "valid"),
-    "register-repeated-100-keys": lambda n: Row(
-        "", "cas-register", lambda: register(n, 100, 5), "valid"
-    ),
-    "queue": lambda n: Row(
-        "", "fifo-queue", lambda: container(n, ("enqueue", "dequeue")), "valid", initial=None
-    ),
-    "stack": lambda n: Row(
-        "", "stack", lambda: container(n, ("push", "pop")), "valid", initial=None
-    ),
-}  # fmt: skip
-
-
-def _growth() -> None:
-    print("| history | ops | CPU s | µs an op | peak MB |\n|---|---|---|---|---|")
-    for name in GROWTH:
-        for ops in (10**4, 10**5, 10**6, 10**7):
-            got = _apart(name, ops)
-            seconds = float(got["cpu"])
-            print(
-                f"| {name} | {ops:,} | {seconds:.4f} | {seconds / ops * 1e6:.3f} "
-                f"| {float(got['peak_mb']):,.0f} |",
-                flush=True,
-            )
 
 
 def _table(only: str) -> None:
@@ -288,20 +260,14 @@ def _table(only: str) -> None:
 
 
 def main() -> None:
-    """Print the table, or the growth."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--row", default="")
-    parser.add_argument("--ops", type=int, default=0)
     said = parser.parse_args()
     if said.row:
-        one = (
-            GROWTH[said.row](said.ops) if said.ops else next(r for r in ROWS if r.name == said.row)
-        )
+        one = next(row for row in ROWS if row.name == said.row)
         print(json.dumps(measure(one)))
-    elif said.growth:
-        _growth()
     else:
         _table(said.only)
 

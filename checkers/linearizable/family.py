@@ -15,12 +15,22 @@ Fast = Callable[[Calls], tuple[U8, I64]]
 Prepare = Callable[[Calls], Calls | Malformed]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduced:
+    """Calls rewritten, place by place, for a simpler family that judges some keys as well."""
+
+    family: Family
+    calls: Calls
+    keys: Bool
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One model, ready to judge calls.
 
     `fast`: per key 0 valid, 1 undecided, more: invalid. `machine`: what the search runs.
-    `prepare`: a last rewriting of the calls. `notes`: what a reader must know of the judgement.
+    `prepare`: a last rewriting of the calls. `reduce`: the same keys for a quicker family, whose
+    verdict is the same; explanations are this one's. `notes`: what a reader must know.
     `units`: whether all ops on one value may be left out of a history together without making it
     wrong, which is what makes a small witness. `chains`: opcodes are a register's. `puts`, `takes`:
     the opcodes that put a value in and take one out.
@@ -31,6 +41,7 @@ class Family:
     machine: Callable[[Calls], Machine]
     fast: Fast | None = None
     prepare: Prepare | None = None
+    reduce: Callable[[Calls], Reduced | None] | None = None
     split_pairs: bool = False
     failed_cas: bool = False
     units: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.checker import CheckOptions
-from seatrial.checkers.linearizable import models
+from seatrial.checkers.linearizable import models, texts
 from seatrial.checkers.linearizable.calls import PENDING, UNSEEN, Calls, Form
 from seatrial.checkers.linearizable.family import Family, pure_mask
 from seatrial.checkers.linearizable.scalars import nil_reads_any, whole_number
@@ -122,7 +122,15 @@ def multi_register(options: CheckOptions) -> Family:
 
 def kv(options: CheckOptions) -> Family:
     """A store of keys, judged key by key: get, put, append, delete."""
-    return built_in("kv", models.kv(options.initial), split_pairs=True)
+    rules = models.kv(options.initial)
+    known = {"append": texts.APPEND, "delete": texts.DELETE, "get": texts.GET, "read": texts.GET}
+    opcodes = tuple(known.get(f, texts.PUT) for f in sorted(rules.fs))
+    return built_in(
+        "kv",
+        rules,
+        split_pairs=True,
+        reduce=lambda calls: texts.as_register(calls, opcodes, options.initial),
+    )
 
 
 def reentrant_mutex(options: CheckOptions) -> Family:

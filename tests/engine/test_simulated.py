@@ -70,6 +70,7 @@ def test_histories_are_whole() -> None:
         "lost-element",
         "wrong-total",
         "lost-increment",
+        "lock-given-twice",
     ],
 )
 def test_planted_bugs_are_caught(bug: str) -> None:
@@ -97,6 +98,14 @@ def test_planted_bugs_have_their_own_names(bug: str, anomaly: str) -> None:
     """What is found is what was planted, in the literature's words."""
     (catch,) = canary(1, bugs=[bug], sizes=(250,), clean=False).catches
     assert anomaly in catch.anomalies
+
+
+def test_releases_are_answered() -> None:
+    """A release that nobody saw end would excuse any later holder."""
+    history = simulate("lock", seed=2, ops=400)
+    released = history.client & history.is_f("release")
+    assert int((released & (history.type == Type.OK)).sum()) > 10
+    assert not (released & (history.type == Type.INFO)).any()
 
 
 def test_the_matrix_says_what_it_missed() -> None:

@@ -23,6 +23,7 @@ class Bug:
 _LIN = ("linearizable",)
 _LIST = ("list-append",)
 _RW = ("rw-register",)
+_LOCK = ("linearizable", "lock")
 
 #: Name → bug. Where each acts is said at the places that ask for its name.
 BUGS: Final[Mapping[str, Bug]] = {
@@ -86,7 +87,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "reordered-queue": Bug("a dequeue takes the last message", "queue", _LIN),
     "lost-increment": Bug("an acknowledged increment is dropped", "counter", ("counter",)),
     "double-increment": Bug("a retried increment counts twice", "counter", ("counter",)),
-    "lock-given-twice": Bug("a lock is granted while it is held", "lock", _LIN),
-    "skewed-lease": Bug("a lease ends early by a clock that runs ahead", "lock", _LIN, "skew"),
+    "lock-given-twice": Bug("a lock is granted while it is held", "lock", _LOCK),
+    "skewed-lease": Bug("a lease ends early by a clock that runs ahead", "lock", _LOCK, "skew"),
     "repeated-id": Bug("a new leader hands out ids again", "unique-ids", ("unique-ids",), "crash"),
 }

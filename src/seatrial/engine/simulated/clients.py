@@ -17,7 +17,8 @@ from seatrial.engine.simulated.machine import Answer, Call, read_register
 from seatrial.op import Op, Type, Value
 
 TIMEOUT_NS: Final = 30 * MS
-#: How often a client asks again where a request must not end unknown (dequeues).
+#: Requests that must not end unknown: a client asks again until it is answered, at most so often.
+_RETRIED: Final = ("dequeue", "release")
 RETRIES_MAX: Final = 100
 #: How long a request waits for a leader, and a client that was refused before it tries again.
 PATIENCE_NS: Final = 25 * MS
@@ -61,7 +62,7 @@ class Clients:
         call = Call(self.requests, op, self.family, thread % NODES)
         once = _Once(finish)
         self.sim.after(self._delay(), lambda: self._arrive(call, once))
-        if op.f == "dequeue":
+        if op.f in _RETRIED:
             self.sim.after(TIMEOUT_NS, lambda: self._again(call, once, RETRIES_MAX))
         else:
             self.sim.after(TIMEOUT_NS, lambda: once.end(Type.INFO, op.value, "timeout"))
@@ -71,6 +72,11 @@ class Clients:
 
     def _back(self, once: _Once, kind: Type, value: Value, error: str | None = None) -> None:
         self.sim.after(self._delay(), lambda: once.end(kind, value, error))
+
+    def _unsent(self, call: Call, once: _Once, after_ns: int, error: str) -> None:
+        """What was never sent had no effect, and fails; a release is sent again instead."""
+        if call.op.f != "release":
+            self.sim.after(after_ns, partial(once.end, Type.FAIL, call.op.value, error))
 
     def _again(self, call: Call, once: _Once, left: int) -> None:
         if once.ended or not left:
@@ -84,9 +90,7 @@ class Clients:
     def _arrive(self, call: Call, once: _Once) -> None:
         node = self.cluster.nodes[call.node]
         if not node.up:
-            kind = _unsent(call)
-            refused = partial(once.end, kind, call.op.value, "connection refused")
-            self.sim.after(REFUSED_NS, refused)
+            self._unsent(call, once, REFUSED_NS, "connection refused")
             return
         if call.op.f == "fingerprint":
             self._back(once, Type.OK, self.cluster.fingerprint(call.node))
@@ -156,7 +160,7 @@ class Clients:
             self.sim.after(THINK_NS, lambda: self._send(call, once))
             return
         if leader is None:
-            self._back(once, _unsent(call), call.op.value, "no leader")
+            self._unsent(call, once, self._delay(), "no leader")
             return
         parts = self._parts(call)
         if self._strikes(call, _ROLLED_BACK, 10) and _writes(call):
@@ -224,11 +228,6 @@ class Clients:
                 if keys.count(key) > 1:
                     return [tuple(range(i + 1)), tuple(range(i + 1, len(micro)))]
         return []
-
-
-def _unsent(call: Call) -> Type:
-    """How a request ends that was never sent: without effect, save that a lease ends by itself."""
-    return Type.INFO if call.op.f == "release" else Type.FAIL
 
 
 def _writes(call: Call) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seatrial.checker import CheckOptions
-from seatrial.engine.simulated.machine import ACCOUNTS, ISOLATIONS
+from seatrial.engine.simulated.machine import ACCOUNTS, ISOLATIONS, LEASE_NS
 from seatrial.generator import (
     Body,
     Context,
@@ -15,12 +15,14 @@ from seatrial.generator import (
     again,
     below,
     constant,
+    cycle,
     each_thread,
-    flip_flop,
     limit,
     mix,
     one,
     ops,
+    sequence,
+    sleep,
     unfold,
     weighted_mix,
 )
@@ -30,6 +32,8 @@ KEYS: Final = 4
 ACTIVE: Final = 5
 APPENDS_PER_KEY: Final = 24
 GROUP: Final = 2
+#: How long a lock is held, or not having got it is put up with.
+HOLD_S: Final = 0.005
 #: Dequeues after the load: more than can be left.
 DRAIN_MAX: Final = 400
 
@@ -117,7 +121,8 @@ def _drain(seed: int) -> Generator:
 
 
 def _lock(seed: int) -> Generator:
-    return each_thread(flip_flop(constant("acquire"), constant("release")))
+    """Held for a while, so that others are refused; less than a lease, with the time to get it."""
+    return each_thread(cycle(sequence(one("acquire"), sleep(HOLD_S), one("release"))))
 
 
 def _forks(seed: int) -> Generator:
@@ -166,7 +171,13 @@ WORKLOADS: Final[Mapping[str, SimulatedWorkload]] = {
         },
         _drain,
     ),
-    "lock": SimulatedWorkload(_lock, {"linearizable": CheckOptions(model="mutex")}),
+    "lock": SimulatedWorkload(
+        _lock,
+        {
+            "linearizable": CheckOptions(model="mutex"),
+            "lock": CheckOptions(extra={"ttl_s": LEASE_NS / 1e9}),
+        },
+    ),
     "unique-ids": SimulatedWorkload(
         lambda seed: constant("generate"), {"unique-ids": CheckOptions()}
     ),
