@@ -3,7 +3,7 @@
 Three kinds of op in a mix, staggered, over independent keys of 200 ops each, under a time limit;
 20 threads in groups of 5. Every op is asked for, told as invoked and told as completed, as an
 engine does it. The rival figure is Jepsen's own (about 20,000 ops/s, its generator's
-documentation). Run: `python benchmarks/generator.py [--ops N] [--rounds N]`.
+documentation). Run: `python -m benchmarks.generator [--ops N] [--rounds N]`.
 """
 
 from __future__ import annotations

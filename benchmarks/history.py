@@ -1,6 +1,6 @@
 """Recording, loading and importing histories: time and peak memory.
 
-    python benchmarks/history.py [--scale 1.0]
+    python -m benchmarks.history [--scale 1.0]
 
 Every measurement is a process of its own, so that its peak memory is its own; the input is made
 before, by another process. At scale 1: 10 million register ops, and a million transactions
@@ -184,7 +184,7 @@ def main() -> None:
         print(f"{'':24} {'wall':>8}   {'':8}       {'peak':>9}")
         with tempfile.TemporaryDirectory() as folder:
             for name in ("prepare", *NAMES):
-                command = [sys.executable, __file__, "--scale", str(given.scale)]
+                command = [sys.executable, "-m", "benchmarks.history", "--scale", str(given.scale)]
                 subprocess.run([*command, "--folder", folder, "--only", name], check=True)
 
 

@@ -3,7 +3,7 @@
 The first table uses a client that answers at once and yields to the loop once an op, as a real
 one does, and a history in memory. The second compares the whole with a bare asyncio loop over the
 same client at about 6,000 ops/s: 50 clients whose calls take 6 to 8 ms. Run:
-`python benchmarks/interpreter.py [--ops N] [--rounds N]`.
+`python -m benchmarks.interpreter [--ops N] [--rounds N]`.
 """
 
 from __future__ import annotations

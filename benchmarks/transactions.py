@@ -1,8 +1,8 @@
 """How fast the transactional checkers are, beside Elle's figures on a machine of the same kind.
 
-    python benchmarks/transactions.py            all rows up to a million transactions
-    python benchmarks/transactions.py --large    also ten million (needs 8 GiB)
-    python benchmarks/transactions.py --only list-append --store rc
+    python -m benchmarks.transactions            all rows up to a million transactions
+    python -m benchmarks.transactions --large    also ten million (needs 8 GiB)
+    python -m benchmarks.transactions --only list-append --store rc
 
 Each row runs in a process of its own: the history is made in memory, a small one is checked first
 (so that compilation is not measured), then the row's is checked three times. `s` is the best of
@@ -20,7 +20,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 
-from transactions_store import store
+from benchmarks.transactions_store import store
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import make
@@ -88,7 +88,15 @@ def measure(row: Row, seed: int) -> dict[str, object]:
 
 def _apart(row: Row, seed: int) -> dict[str, object]:
     """One row, in a process of its own."""
-    command = [sys.executable, __file__, "--row", row.checker, row.store, str(row.txns)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.transactions",
+        "--row",
+        row.checker,
+        row.store,
+        str(row.txns),
+    ]
     command += [row.sources or "-", "--seed", str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     out: dict[str, object] = json.loads(done.stdout)
