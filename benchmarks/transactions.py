@@ -21,7 +21,6 @@ import time
 from dataclasses import dataclass, replace
 
 from benchmarks.transactions_store import store
-
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers import make
 
