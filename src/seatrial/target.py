@@ -46,10 +46,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start a node's process. The engine adds namespace, log and supervision."""
+    """How to start a node's process. The engine adds namespace, log and supervision.
+
+    The process inherits the tool's environment with `env` added, and without the variables that
+    begin with one of `env_not`: a server must not take settings that a person's shell has set.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    env_not: tuple[str, ...] = ()
 
 
 class Client(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.lab
 CLIENTS = 24
 TIMEOUT_S = 1.0
 #: How long each fault lasts; longer than an election, so that writes get through meanwhile.
+RECONNECT_TIMEOUT_S = 15.0
 FAULT_S = 2.0
 #: Between two faults: until this many writes have succeeded again, but no longer than this.
 CALM_WRITES = 500
@@ -105,6 +107,15 @@ async def break_and_mend(cluster: LoopbackCluster, how: str, victims: Sequence[N
             cluster.start(node)
 
 
+async def read_back(client: EtcdClient) -> tuple[int, ...]:
+    """The whole set; a connection that has just been broken may need a moment to come back."""
+    async with asyncio.timeout(RECONNECT_TIMEOUT_S):
+        while True:
+            with contextlib.suppress(OpFailed):
+                return await client.read_set(linearizable=True)
+            await asyncio.sleep(0.05)  # between two tries
+
+
 def test_no_write_called_failed_is_ever_there(etcd_binary: str | None) -> None:
     """Members are killed, paused and terminated under load, singly, in pairs and all at once."""
 
@@ -123,7 +134,7 @@ def test_no_write_called_failed_is_ever_there(etcd_binary: str | None) -> None:
                 await load.calm()
             await load.stop()
             await cluster.all_ready()
-            return load, set(await clients[0].read_set(linearizable=True))
+            return load, set(await read_back(clients[0]))
 
     load, present = asyncio.run(run())
     assert load.of("fail") & present == set()

@@ -21,8 +21,6 @@ from seatrial.engine.lab.sandbox import boot
 from seatrial.errors import Unavailable
 from seatrial.target import Command
 
-#: The variables that a node inherits from this process.
-INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "PYTHONPATH")
 #: A process that ended unplanned is started again after this long, doubled each quick time.
 RESTART_DELAY_S = 0.25
 RESTART_DELAY_MAX_S = 5.0
@@ -74,9 +72,12 @@ def read_stat(pid: int) -> tuple[str, int] | None:
     return fields[0].decode("ascii"), int(fields[19])
 
 
-def _plain_environment() -> dict[str, str]:
-    """What a node inherits: servers take settings from variables that a person may have set."""
-    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+def _environment(command: Command) -> dict[str, str]:
+    """What a node's process gets: this process's variables, as the command wants them."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(command.env_not)
+    }
+    return {**kept, **command.env}
 
 
 class NodeProcess:
@@ -184,7 +185,7 @@ class NodeProcess:
             with self.log_file.open("ab", buffering=0) as log:
                 marker = f"--- {self.name} start {self.starts} at {stamp}: {' '.join(argv)}\n"
                 log.write(marker.encode())
-                environment = {**_plain_environment(), **command.env}
+                environment = _environment(command)
 
                 def popen(line: Sequence[str]) -> Popen:
                     return _popen(line, log.fileno(), environment)

@@ -70,7 +70,9 @@ class EtcdTarget:
         term; with `new`, its peers refuse it and it says so.
         """
         del rejoin
-        return Command(argv=tuple(self._argv(node, cluster)), env=_environment())
+        return Command(
+            argv=tuple(self._argv(node, cluster)), env=_environment(), env_not=("ETCD_",)
+        )
 
     async def ready(self, node: Node, timeout_s: float) -> bool:
         """Whether the node answers a linearizable read (so: has a quorum) before the timeout."""
