@@ -293,7 +293,7 @@ async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
         ending: Mapping[str, Json] = {"status": "interrupted", "reason": reason}
     else:
         ending = {"status": "finished"}
-    emit("done", **ending, leaks=list(leaks), unplanned=session.unplanned)
+    emit("done", **ending, leaks=list(leaks), unplanned=list(session.unplanned))
 
 
 def _stop(session: Session) -> None:
