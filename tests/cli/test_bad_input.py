@@ -31,6 +31,8 @@ PLAN = ["plan", "etcd-register"]
         ([*PLAN, "--time-limit", "-5s"], "'-5s' is not a duration", "60s"),
         ([*PLAN, "--concurrency", "0"], "concurrency 0", "--concurrency"),
         ([*PLAN, "--rate", "-1"], "rate -1", "0 for flat out"),
+        ([*PLAN, "--rate", "nan"], "rate nan", "0 for flat out"),
+        ([*PLAN, "--rate", "inf"], "rate inf", "0 for flat out"),
         ([*PLAN, "--seed", "-1"], "seed -1", ""),
         ([*PLAN, "--seed", "seven"], "'seven'", ""),
         ([*PLAN, "--isolation", "none"], "fault 'partition' cannot be done", ""),
@@ -142,3 +144,17 @@ def test_every_command_has_help_with_an_example_and_json(
     out = capsys.readouterr().out
     assert f"Example: seatrial {command}" in " ".join(out.split())
     assert "--json" in out
+
+
+def test_a_defect_of_the_tool_never_exits_as_invalid(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no locator available")
+
+    monkeypatch.setattr("seatrial.cli.run.make_plan", fail)
+
+    assert main([*PLAN, "--json"]) == 70
+    said = json.loads(capsys.readouterr().out)
+    assert said["exit_status"] == 70
+    assert "RuntimeError: no locator available" in said["error"]

@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -55,6 +56,10 @@ class Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
+#: Exit status of a defect in the tool itself (EX_SOFTWARE).
+DEFECT = 70
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -86,6 +91,9 @@ def main(argv: list[str] | None = None) -> int:
         # The reader went away (`| head`): nothing more can be said, and that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # 1 means `invalid`: a defect of the tool must never exit with it
+        traceback.print_exc()
+        return _fail(f"a defect of seatrial: {type(error).__name__}: {error}", DEFECT, as_json)
     return status if isinstance(status, int) else 0
 
 

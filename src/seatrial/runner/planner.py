@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def _check_numbers(case: Case) -> None:
             f"concurrency {case.concurrency}: it must be between {CONCURRENCY[0]} and "
             f"{CONCURRENCY[1]}\n\nhint: --concurrency 10"
         )
-    if case.rate is not None and case.rate < 0:
+    if case.rate is not None and not 0 <= case.rate < math.inf:
         raise UsageError(f"rate {case.rate:g}: it must be positive, or 0 for flat out")
 
 
