@@ -88,11 +88,10 @@ class Kill:
                 "state": world.process_state(node),
                 "answers": answer,
             }
-            problems += self._problem(world, node, before, now, answer or bool(others))
+            problems += self._problem(world, node, before, now, answer)
         if problems:
             return Proof(False, "; ".join(problems), measured)
-        late = "" if all(answers) else f", without an answer yet: {', '.join(others)}"
-        return Proof(True, f"{_list(victims)}: a new process runs{late}", measured)
+        return Proof(True, f"{_list(victims)}: a new process runs and answers", measured)
 
     def _problem(
         self, world: World, node: str, before: int | None, now: int | None, excused: bool

@@ -84,7 +84,7 @@ class Pause:
                 continue  # another pause has it; its own healing is proved in its turn
             if state in ("T", "t"):
                 problems.append(f"{node}: still stopped")
-            elif state and not answer and not others:
+            elif state and not answer:
                 problems.append(f"{node}: no answer within {READY_TIMEOUT_S:.0f} s")
         if problems:
             return Proof(False, "; ".join(problems), measured)

@@ -50,6 +50,12 @@ class CannotCreate(SeatrialError):
     exit_code = 73
 
 
+class Interrupted(SeatrialError):
+    """A person stopped it; the message says what is kept."""
+
+    exit_code = 130
+
+
 class UnknownName(UsageError):
     """A name that is not in its catalogue; suggests the nearest ones."""
 

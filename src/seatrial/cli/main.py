@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
+import stat
 import sys
+import tempfile
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -76,6 +80,7 @@ def cli() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    _find_room_for_compiled_code()
     as_json = "--json" in arguments
     try:
         status = cli.main(args=arguments, prog_name="seatrial", standalone_mode=False)
@@ -95,6 +100,33 @@ def main(argv: list[str] | None = None) -> int:
         traceback.print_exc()
         return _fail(f"a defect of seatrial: {type(error).__name__}: {error}", DEFECT, as_json)
     return status if isinstance(status, int) else 0
+
+
+def _find_room_for_compiled_code() -> None:
+    """Where neither the package nor the home can be written, compiled checkers go to /tmp.
+
+    Numba, which keeps them beside the source or in the user's cache, gives up where it cannot
+    write to either (a container with a read-only root and a user of its own).
+    """
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    package = Path(__file__).resolve().parent.parent
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    while not home.exists() and home != home.parent:
+        home = home.parent
+    if not os.access(package, os.W_OK) and not os.access(home, os.W_OK):
+        os.environ["NUMBA_CACHE_DIR"] = str(_own_folder(f"seatrial-compiled-{os.getuid()}"))
+
+
+def _own_folder(name: str) -> Path:
+    """A folder in /tmp that nobody else can write: compiled code is loaded from it."""
+    folder = Path(tempfile.gettempdir()) / name
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o77:
+            return folder
+    return Path(tempfile.mkdtemp(prefix="seatrial-compiled-"))
 
 
 def _usage_text(error: click.UsageError) -> str:

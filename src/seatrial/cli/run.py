@@ -12,7 +12,7 @@ import click
 from seatrial import cases
 from seatrial.cli import words
 from seatrial.cli.types import Duration, names
-from seatrial.errors import UsageError
+from seatrial.errors import Interrupted, UsageError
 from seatrial.plan import Plan
 from seatrial.runner import display, outside
 from seatrial.runner.planner import ENGINES, Overrides, make_plan
@@ -120,6 +120,7 @@ def plan(
         target, engine, faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
     made = _make(case, seed, chosen)
+    outside.check_unavailable(made)
     click.echo(made.to_text() if as_json else words.plan_text(made), nl=False)
     return 0
 
@@ -166,6 +167,11 @@ def run(
     shown.say(f"seed    {made.seed}")
     try:
         judgement = outside.run_trial(made, store, shown, keep=keep)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted while judging\n\nhint: the trial is kept: seatrial check "
+            f"{store / 'latest'}"
+        ) from None
     finally:
         shown.close()
     words.say_judgement(judgement, as_json=as_json, repeat=made.repeat)

@@ -97,7 +97,8 @@ class Session:
                 emit("nodes", nodes={node.name: node.address for node in lab.nodes})
                 await self._with_cluster(lab)
         finally:
-            self.enter("teardown")
+            with contextlib.suppress(SeatrialError):  # a full disk must not keep it from healing
+                self.enter("teardown")
             for client in self.clients:
                 await client.close()
             with contextlib.suppress(TimeoutError):
@@ -125,6 +126,7 @@ class Session:
         end_of_load = asyncio.Event()
         load = asyncio.create_task(self._load(end_of_load), name="load")
         watcher = asyncio.create_task(_relay(self.stop, end_of_load))
+        nemesis: asyncio.Task[None] | None = None
         try:
             start_ns = self.clock()
             self.enter("steady-before", plan.phases.before_s)
@@ -144,8 +146,11 @@ class Session:
                 await self._until(self.clock() + int(plan.phases.after_s * 1e9), load)
         finally:
             end_of_load.set()
-            await load
             watcher.cancel()
+            if nemesis is not None and not nemesis.done():
+                nemesis.cancel()
+                await asyncio.wait({nemesis})
+            await load
         await self._finish(lab)
 
     async def _finish(self, lab: Lab) -> None:
@@ -154,13 +159,8 @@ class Session:
         if self.stop.is_set():
             return
         self.enter("quiesce", phases.quiesce_timeout_s)
-        for node in lab.nodes:
-            if not await lab.world.ready(node.name, phases.quiesce_timeout_s):
-                silent = (
-                    f"{node.name} did not answer within {phases.quiesce_timeout_s:g} s of healing"
-                )
-                emit("note", text=silent)
-                self.unplanned.append(silent)
+        if not await self._unless_stopped(self._quiesce(lab)):
+            return
         final = self.workload.final_generator(
             self.plan.seed, self.plan.workload.concurrency, len(lab.nodes)
         )
@@ -175,6 +175,16 @@ class Session:
         finally:
             timer.cancel()
             watcher.cancel()
+
+    async def _quiesce(self, lab: Lab) -> None:
+        """Wait until every node answers, all within one bound; who does not is remembered."""
+        timeout_s = self.plan.phases.quiesce_timeout_s
+        ready = await asyncio.gather(*(lab.world.ready(node.name, timeout_s) for node in lab.nodes))
+        for node, answers in zip(lab.nodes, ready, strict=True):
+            if not answers:
+                silent = f"{node.name} did not answer within {timeout_s:g} s of healing"
+                emit("note", text=silent)
+                self.unplanned.append(silent)
 
     # ── the load ─────────────────────────────────────────────────────────────────────────────
 

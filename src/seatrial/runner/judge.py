@@ -33,6 +33,10 @@ from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
 
 
+#: What a checker's time is extended by where it has to be compiled first.
+COMPILE_TIMEOUT_S = 300.0
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One part of a verdict that is not a checker: a fault, a steady state, the trial's end."""
@@ -144,6 +148,7 @@ def check_history(
     out: dict[str, Verdict] = {}
     if not compiled():
         say("the checkers' loops are compiled first: once on this machine, up to a minute")
+        timeout_s += COMPILE_TIMEOUT_S
     for name, chosen in options.items():
         say(f"checking {name}")
 
@@ -328,8 +333,11 @@ def _state_part(state: SteadyStateResult) -> Part:
     document = state.to_json()
     document["stretches"] = document.pop("readings")
     document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
-    verdict = state.validity if state.judged else Validity.VALID
-    return Part(state.name, verdict, state.cause, document)
+    verdict, cause = state.validity, state.cause
+    if any(r.when == "before" and r.validity is Validity.INVALID for r in state.readings):
+        verdict = Validity.UNKNOWN
+        cause = f"it was not steady to begin with, before any fault: {cause}"
+    return Part(state.name, verdict if state.judged else Validity.VALID, cause, document)
 
 
 def _rounded(values: NDArray[np.float64]) -> list[Json]:
@@ -387,7 +395,7 @@ def _cause(
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
     if faults:
-        told.append(f"{faults} faults acted and healed")
+        told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:
         told.append(f"{states} steady states held")
     return "; ".join(told)

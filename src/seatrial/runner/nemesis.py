@@ -25,7 +25,7 @@ ROLE_POLL_S = 0.1
 #: How late a fault may begin because one before it on the same victims heals late.
 FREE_TIMEOUT_S = 30.0
 #: A measurement of recovery that another fault came across is taken again, so many times.
-RECOVERY_TRIES = 10
+RECOVERY_TRIES = 1000
 
 Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 
@@ -129,9 +129,9 @@ class Nemesis:
         """Measure that it no longer acts; again when no other fault is in the way."""
         fault, victims = evidence.fault, evidence.victims
         for _ in range(RECOVERY_TRIES):
-            begun = self._begun
+            begun, quiet = self._begun, not self._alive
             proof = await _proof(kind.prove_healed(self._world, fault, victims))
-            if proof.seen or (begun == self._begun and not self._alive):
+            if proof.seen or (quiet and begun == self._begun):
                 break
             while self._alive:
                 await self._change()

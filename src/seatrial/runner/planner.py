@@ -214,7 +214,8 @@ def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> Faul
     reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
     kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
     if not kept:
-        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}")
+        hint = "" if "hint:" in reasons[0] else "\n\nhint: --faults kill,pause"
+        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}{hint}")
     return choice.model_copy(update={"options": kept})
 
 
