@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seatrial.cases import case
@@ -17,6 +18,7 @@ from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
 from seatrial.runner.planner import Overrides, make_plan
+from seatrial.steady_state_ops import Reading, SteadyStateResult
 from seatrial.trial import Evidence, StoredProof, TrialFolder, write_text
 from seatrial.verdict import Anomaly, Validity, Verdict, join
 
@@ -301,3 +303,35 @@ def test_a_plan_of_another_version_is_bad_data(tmp_path: Path) -> None:
 
     with pytest.raises(BadData, match="is not a plan of this version"):
         judge.judge_trial(folder)
+
+
+# ── steady states ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("when", "verdict", "says"),
+    [
+        ("before", Validity.UNKNOWN, "it was not steady to begin with"),
+        ("after", Validity.INVALID, "p99 was 2,000 ms"),
+    ],
+)
+def test_what_was_not_steady_before_any_fault_does_not_blame_the_faults(
+    when: str, verdict: Validity, says: str
+) -> None:
+    reading = Reading(when, 2000.0, "at most 1,000 ms", Validity.INVALID)
+    result = SteadyStateResult(
+        name="p99",
+        metric="latency_ms",
+        unit="ms",
+        validity=Validity.INVALID,
+        cause="p99 was 2,000 ms; at most 1,000 ms allowed",
+        judged=True,
+        readings=(reading,),
+        seconds=np.array([0.0]),
+        values=np.array([2000.0]),
+    )
+
+    part = judge.steady_state_part(result)
+
+    assert part.verdict is verdict
+    assert part.cause.startswith(says)

@@ -196,7 +196,7 @@ def judge_trial(
     load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
-    states = tuple(map(_state_part, results))
+    states = tuple(map(steady_state_part, results))
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
     verdict = join([*(v.verdict for v in verdicts.values()), *answers])
@@ -328,7 +328,7 @@ def _proof_document(proof: object) -> dict[str, Json]:
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
 
 
-def _state_part(state: SteadyStateResult) -> Part:
+def steady_state_part(state: SteadyStateResult) -> Part:
     """A steady state's part; one that only notes never turns the trial."""
     document = state.to_json()
     document["stretches"] = document.pop("readings")
