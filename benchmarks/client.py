@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from seatrial.targets.etcd import make
 from seatrial.targets.etcd.channel import OPTIONS
 
 TIMEOUT_S = 5.0
+_LOTS = 4096
 MIXES = {"put": 0.0, "get": 1.0, "mix": 0.5}
 
 Act = Callable[[int], Awaitable[object]]
@@ -97,10 +99,10 @@ def _bare_act(channel: aio.Channel, client: int, read_share: float) -> Act:
     get = channel.unary_unary(
         "/etcdserverpb.KV/Range", rpc.RangeRequest.SerializeToString, rpc.RangeResponse.FromString
     )
-    key = b"r/%d" % client
+    key, reads = b"r/%d" % client, _reads(client, read_share)
 
     async def act(n: int) -> None:
-        if _reads(n, read_share):
+        if reads(n):
             await get(rpc.RangeRequest(key=key), timeout=TIMEOUT_S)
         else:
             await put(rpc.PutRequest(key=key, value=b"%d" % n), timeout=TIMEOUT_S)
@@ -108,9 +110,14 @@ def _bare_act(channel: aio.Channel, client: int, read_share: float) -> Act:
     return act
 
 
-def _reads(n: int, share: float) -> bool:
-    """Whether the n-th op is a read: evenly spread, `share` of all."""
-    return int((n + 1) * share) > int(n * share)
+def _reads(client: int, share: float) -> Callable[[int], bool]:
+    """Whether a client's n-th op is a read: `share` of them, drawn by lot.
+
+    Were all clients to read and write in turn, etcd could batch what a real load does not let it.
+    """
+    draw = random.Random(client)
+    lots = tuple(draw.random() < share for _ in range(_LOTS))
+    return lambda n: lots[n % _LOTS]
 
 
 async def seatrial_loop(
@@ -124,10 +131,10 @@ async def seatrial_loop(
     ]
 
     def act_of(i: int) -> Act:
-        client = opened[i]
+        client, reads = opened[i], _reads(i, read_share)
 
         async def act(n: int) -> None:
-            if _reads(n, read_share):
+            if reads(n):
                 await client.read(i)
             else:
                 await client.write(i, n)
@@ -149,10 +156,10 @@ async def aetcd_loop(
     opened = [aetcd.Client(node.address, node.ports["client"], timeout=5) for node in nodes]
 
     def act_of(i: int) -> Act:
-        client, key = opened[i], b"r/%d" % i
+        client, key, reads = opened[i], b"r/%d" % i, _reads(i, read_share)
 
         async def act(n: int) -> None:
-            if _reads(n, read_share):
+            if reads(n):
                 await client.get(key)
             else:
                 await client.put(key, b"%d" % n)
