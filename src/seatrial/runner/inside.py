@@ -222,7 +222,7 @@ class Session:
             kind, error = Type.FAIL, str(failure) or type(failure).__name__
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown) or type(unknown).__name__
-        return Op(kind, op.process, op.f, value, op.key, self.clock(), error)
+        return Op(kind, op.process, op.f, value, op.key, error=error)
 
     async def _connect(self, nodes: Sequence[Node]) -> list[Client]:
         threads = range(self.plan.workload.concurrency)
