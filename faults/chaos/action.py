@@ -5,7 +5,7 @@ A subclass names its `kind` and `action`, and has one field for each setting, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from seatrial.faults.chaos.data import Data
@@ -25,20 +25,24 @@ class Action(Data):
     #: What it does, in one sentence.
     summary: ClassVar[str]
     scope: ClassVar[Scope] = "pods"
-    #: Why the object has no `duration`; "" where it has one.
-    no_duration: ClassVar[str] = ""
+    #: Over at once: the object has a `duration` as all have, and it means nothing to it.
+    one_shot: ClassVar[bool] = False
+    #: The part of the spec where those fields stand whose place begins with a dot.
+    section: ClassVar[str] = ""
     #: What the action needs besides its fields, as it stands in the spec.
-    fixed: ClassVar[dict[str, Json]] = {}
+    fixed: ClassVar[Mapping[str, Json]] = {}
+    #: Where the action wants the object's duration a second time, and how it is written there.
+    duration_at: ClassVar[At | None] = None
 
     def spec(self) -> dict[str, Json]:
         """The action's own part of `spec`: no victims, no duration."""
         out: dict[str, Any] = {"action": self.action} if self.action else {}
-        for path, value in type(self).fixed.items():
-            _put(out, path, value)
+        for path, value in self.fixed.items():
+            put(out, path, value)
         for name, at in places(type(self)):
             value = getattr(self, name)
             if value is not None and value != () and value != {}:
-                _put(out, at.path, at.write(value))
+                put(out, at.path, at.write(value))
         return out
 
     @classmethod
@@ -57,12 +61,13 @@ def places(action: type[Action]) -> Iterator[tuple[str, At]]:
     """Each field's name and place; a field without a place is a defect of ours."""
     for name, field in action.model_fields.items():
         found = [each for each in field.metadata if isinstance(each, At)]
-        assert found, f"{action.__name__}.{name} has no place in the spec"
-        for at in found:
-            yield name, at
+        assert len(found) == 1, f"{action.__name__}.{name} has {len(found)} places in the spec"
+        path = found[0].path
+        yield name, At(action.section + path if path[0] == "." else path, found[0].write)
 
 
-def _put(out: dict[str, Any], path: str, value: Json) -> None:
+def put(out: dict[str, Any], path: str, value: Json) -> None:
+    """Set what stands at a dotted path, making what is above it."""
     *parents, last = path.split(".")
     for parent in parents:
         out = out.setdefault(parent, {})

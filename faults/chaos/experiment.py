@@ -10,7 +10,7 @@ from pydantic import Field, InstanceOf, model_validator
 
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
-from seatrial.faults.chaos.action import Action
+from seatrial.faults.chaos.action import Action, put
 from seatrial.faults.chaos.data import Data
 from seatrial.faults.chaos.selector import MachineVictims, Victims
 from seatrial.faults.chaos.units import seconds
@@ -26,7 +26,8 @@ class Experiment(Data):
 
     `on` is who it acts on; none for an action whose fields say so themselves (a cloud's instance,
     a machine's address). `duration_s` always ends the injury (a dead man's switch: the cluster
-    ends it even if nobody is left to do so), save for actions that are over at once.
+    ends it even if nobody is left to do so). Every object has one; to an action that is over at
+    once (`one_shot`: a pod is killed) it means nothing.
     """
 
     name: str = Field(max_length=_NAME_MAX, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -67,9 +68,10 @@ class Experiment(Data):
 
     def spec(self) -> dict[str, Json]:
         """The object's `spec` alone."""
-        spec = self.action.spec()
-        if not self.action.no_duration:
-            spec["duration"] = seconds(self.duration_s)
+        spec = self.action.spec() | {"duration": seconds(self.duration_s)}
+        again = self.action.duration_at
+        if again is not None:
+            put(spec, again.path, again.write(self.duration_s))
         if self.on is not None:
             spec |= self.on.to_json()
         if self.remote_cluster is not None:

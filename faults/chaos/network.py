@@ -13,8 +13,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seatrial.errors import UsageError
-from seatrial.faults.chaos.action import Action
-from seatrial.faults.chaos.selector import Texts, Victims
+from seatrial.faults.chaos.action import Action, put
+from seatrial.faults.chaos.selector import Victims
 from seatrial.faults.chaos.units import (
     At,
     BitsPerSecond,
@@ -24,8 +24,10 @@ from seatrial.faults.chaos.units import (
     Milliseconds,
     Percent,
     Text,
+    Texts,
     bytes_per_s,
     decimal,
+    listed,
     milliseconds,
 )
 from seatrial.verdict import Json
@@ -35,10 +37,6 @@ Direction = Literal["to", "from", "both"]
 
 def _victims(value: Victims) -> Json:
     return value.to_json()
-
-
-def _listed(value: tuple[str, ...]) -> Json:
-    return [*value]
 
 
 class NetworkAction(Action):
@@ -52,7 +50,7 @@ class NetworkAction(Action):
     target: Annotated[Victims | None, At("target", _victims)] = Field(
         default=None, description="the other side; nobody named: everybody"
     )
-    external_targets: Annotated[Texts, At("externalTargets", _listed)] = Field(
+    external_targets: Annotated[Texts, At("externalTargets", listed)] = Field(
         default=(), description="addresses, networks or names outside of the cluster"
     )
     device: Annotated[Text | None, At("device")] = Field(
@@ -224,4 +222,73 @@ class Rate(NetworkAction):
         return "NetworkChaos rate"
 
 
-ACTIONS = (Partition, Delay, Loss, Duplicate, Corrupt, Reorder, Bandwidth, Rate)
+class Netem(NetworkAction):
+    """Several of delay, reordering, loss, duplication, corruption and a rate at once."""
+
+    action: ClassVar[str] = "netem"
+    summary: ClassVar[str] = "several of delay, reorder, loss, duplicate, corrupt, rate at once"
+
+    latency_ms: Annotated[Milliseconds | None, At("delay.latency", milliseconds)] = Field(
+        default=None, description="how long each packet is held back"
+    )
+    jitter_ms: Annotated[Jitter | None, At("delay.jitter", milliseconds)] = Field(
+        default=None, description="the delay varies by up to so much"
+    )
+    delay_correlation: Annotated[Correlation | None, At("delay.correlation", decimal)] = Field(
+        default=None, description="percent by which a packet's delay follows the one before"
+    )
+    reorder_percent: Annotated[Percent | None, At("delay.reorder.reorder", decimal)] = Field(
+        default=None, description="share of packets that go at once; with latency_ms"
+    )
+    reorder_correlation: Annotated[Correlation | None, At("delay.reorder.correlation", decimal)] = (
+        None
+    )
+    reorder_gap: Annotated[Count | None, At("delay.reorder.gap")] = Field(
+        default=None, description="only every so manieth packet may go at once"
+    )
+    loss_percent: Annotated[Percent | None, At("loss.loss", decimal)] = None
+    loss_correlation: Annotated[Correlation | None, At("loss.correlation", decimal)] = None
+    duplicate_percent: Annotated[Percent | None, At("duplicate.duplicate", decimal)] = None
+    duplicate_correlation: Annotated[Correlation | None, At("duplicate.correlation", decimal)] = (
+        None
+    )
+    corrupt_percent: Annotated[Percent | None, At("corrupt.corrupt", decimal)] = None
+    corrupt_correlation: Annotated[Correlation | None, At("corrupt.correlation", decimal)] = None
+    bits_per_s: Annotated[BitsPerSecond | None, At("rate.rate", bytes_per_s)] = Field(
+        default=None, description="rate at which packets go"
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for name, needed in _NEEDS.items():
+            if getattr(self, name) is not None and getattr(self, needed) is None:
+                raise UsageError(
+                    f"{self.title()}: {name} (was {getattr(self, name)}) needs {needed}\n\n"
+                    f"hint: give {needed} as well, or leave {name} out"
+                )
+        if all(getattr(self, name) is None for name in _PARTS):
+            raise UsageError(
+                f"{self.title()}: nothing to do\n\nhint: give one or more of {', '.join(_PARTS)}"
+            )
+        return self
+
+    def spec(self) -> dict[str, Json]:
+        """As in the CRD, where a reordering says its gap."""
+        out = super().spec()
+        if self.reorder_percent is not None and self.reorder_gap is None:
+            put(out, "delay.reorder.gap", 1)
+        return out
+
+
+_PARTS = ("latency_ms", "loss_percent", "duplicate_percent", "corrupt_percent", "bits_per_s")
+_NEEDS = {
+    "jitter_ms": "latency_ms",
+    "delay_correlation": "latency_ms",
+    "reorder_percent": "latency_ms",
+    "reorder_correlation": "reorder_percent",
+    "reorder_gap": "reorder_percent",
+    "loss_correlation": "loss_percent",
+    "duplicate_correlation": "duplicate_percent",
+    "corrupt_correlation": "corrupt_percent",
+}
+ACTIONS = (Partition, Delay, Loss, Duplicate, Corrupt, Reorder, Bandwidth, Rate, Netem)

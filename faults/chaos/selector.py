@@ -15,16 +15,14 @@ from pydantic import Field, model_validator
 
 from seatrial.errors import UsageError
 from seatrial.faults.chaos.data import Data
-from seatrial.faults.chaos.units import Text, decimal
+from seatrial.faults.chaos.units import Names, Text, Texts, decimal
 from seatrial.verdict import Json
 
 Mode = Literal["one", "all", "fixed", "fixed-percent", "random-max-percent"]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
-Texts = tuple[Text, ...]
 Labels = Mapping[Text, str]
-Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class Expression(Data):
@@ -163,9 +161,9 @@ class _Chosen(Data):
             )
         return self
 
-    def _written(self, selector: dict[str, Json]) -> dict[str, Json]:
+    def _written(self, whom: dict[str, Json]) -> dict[str, Json]:
         value: dict[str, Json] = {} if self.value is None else {"value": decimal(self.value)}
-        return {"mode": self.mode, **value, "selector": selector}
+        return {"mode": self.mode, **value, **whom}
 
 
 class Victims(_Chosen):
@@ -175,17 +173,33 @@ class Victims(_Chosen):
 
     def to_json(self) -> dict[str, Json]:
         """`mode`, `value` (as text) and `selector`, as in the CRD."""
-        return self._written(self.selector.to_json())
+        return self._written({"selector": self.selector.to_json()})
 
 
 class MachineVictims(_Chosen):
-    """Machines outside of Kubernetes: a selector and a mode."""
+    """Machines outside of Kubernetes: a selector or addresses (`http://host:31767`), and a mode.
 
-    selector: MachineSelector
+    Chaos Mesh calls addresses deprecated and takes one of the two only.
+    """
+
+    selector: MachineSelector | None = None
+    addresses: Texts = ()
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.selector is None) == (not self.addresses):
+            raise UsageError(
+                "machines: selector and addresses "
+                f"{'are both given' if self.addresses else 'are both missing'}\n\n"
+                "hint: give a selector, or addresses; one of the two"
+            )
+        return self
 
     def to_json(self) -> dict[str, Json]:
-        """`mode`, `value` (as text) and `selector`, as in the CRD."""
-        return self._written(self.selector.to_json())
+        """`mode`, `value` (as text) and `selector` or `address`, as in the CRD."""
+        if self.selector is not None:
+            return self._written({"selector": self.selector.to_json()})
+        return self._written({"address": [*self.addresses]})
 
 
 def pods(namespace: str, names: Sequence[str]) -> Victims:

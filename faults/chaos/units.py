@@ -8,11 +8,13 @@ Chaos Mesh takes most numbers as text: Go durations (`time.ParseDuration`), perc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from seatrial.verdict import Json
 
@@ -49,9 +51,59 @@ def bytes_per_s(bits_per_s: int) -> Json:
     return f"{bits_per_s // 8}bps"
 
 
-def size(value: int) -> Json:
-    """Bytes as text with the unit `B`."""
+def whole_seconds(value: float) -> Json:
+    """Seconds as a plain number in text, rounded up."""
+    return str(math.ceil(value))
+
+
+def in_bytes(value: int) -> Json:
+    """Bytes with the unit `B`: in `MiB` Chaos Mesh would count powers of ten (docker/go-units)."""
     return f"{value}B"
+
+
+def in_mib(value: int) -> Json:
+    """Mebibytes as chaosd reads them."""
+    return f"{value}MiB"
+
+
+def in_m(value: int) -> Json:
+    """Mebibytes as `dd` reads them."""
+    return f"{value}M"
+
+
+def as_percent(value: int) -> Json:
+    """A share with its sign."""
+    return f"{value}%"
+
+
+def timespec(nanoseconds: int) -> Json:
+    """A moment since 1970 as the kernel keeps it."""
+    return {"sec": nanoseconds // 10**9, "nsec": nanoseconds % 10**9}
+
+
+def base64_of(value: str) -> Json:
+    """Text in UTF-8, as base64."""
+    return base64.b64encode(value.encode()).decode()
+
+
+def joined(value: tuple[str, ...]) -> Json:
+    """Names in one text, with commas."""
+    return ",".join(value)
+
+
+def listed(value: tuple[Json, ...]) -> Json:
+    """A list."""
+    return [*value]
+
+
+def mapped(value: Mapping[str, str]) -> Json:
+    """A map."""
+    return dict(value)
+
+
+def pairs(value: tuple[tuple[str, str], ...]) -> Json:
+    """A list of lists of two."""
+    return [[*pair] for pair in value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +125,28 @@ BitsPerSecond = Annotated[int, Field(ge=8, le=8_000_000_000_000, multiple_of=8, 
 """Whole bytes per second, for Chaos Mesh counts those."""
 Count = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 """A positive int32."""
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Pid = Annotated[int, Field(ge=1, lt=2**22, strict=True)]
+Id = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Int64 = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Positive = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+WholePercent = Annotated[int, Field(ge=1, le=100, strict=True)]
+Workers = Annotated[int, Field(ge=1, le=8192, strict=True)]
 Text = Annotated[str, Field(min_length=1)]
+Texts = tuple[Text, ...]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+"""At least one."""
+Path = Annotated[str, Field(pattern=r"^/")]
+"""An absolute path."""
+Map = Mapping[Text, str]
+Pairs = tuple[tuple[Text, str], ...]
+
+
+def _not_zero(value: float) -> float:
+    if value == 0:
+        raise ValueError("must not be 0: that would do nothing")
+    return value
+
+
+Offset = Annotated[float, Field(ge=-1e12, le=1e12, strict=True), AfterValidator(_not_zero)]
+"""Forwards or backwards, not zero, at most some 31 years."""
