@@ -89,6 +89,7 @@ class Session:
             scratch=self.folder.data,
             logs=self.folder.logs,
             isolation=self.plan.isolation,
+            seed=self.plan.seed,
         )
         leaks: tuple[str, ...] = ()
         ticker = asyncio.create_task(self._tick(), name="ticker")
@@ -222,7 +223,7 @@ class Session:
             kind, error = Type.FAIL, str(failure) or type(failure).__name__
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown) or type(unknown).__name__
-        return Op(kind, op.process, op.f, value, op.key, error=error)
+        return Op(kind, op.process, op.f, value, op.key, self.clock(), error)
 
     async def _connect(self, nodes: Sequence[Node]) -> list[Client]:
         threads = range(self.plan.workload.concurrency)
