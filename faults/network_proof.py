@@ -92,6 +92,14 @@ def _share(one: Shape) -> float:
     return share if one.action != "reorder" else 1 / (one.gap - 1 + 1 / share)
 
 
+def _runs(one: Shape) -> float:
+    """The share of packets that are surely seen to be met: of a run of packets that pass the
+    others, only the first one surely overtakes.
+    """
+    alone = one.action != "reorder" or one.gap > 1
+    return _share(one) if alone else _share(one) * (1 - one.percent / 100)
+
+
 def traffic(own: Shape, all_there: Expected) -> Traffic:
     """What to send through a direction to see `own` among `all_there` (which may include it)."""
     patience_s = (max(all_there.latency_ms, own.latency_ms) + all_there.jitter_ms) / 1000 + SLACK_S
@@ -116,7 +124,7 @@ def _packets(own: Shape, all_there: Expected) -> int:
         needed = (MEDIAN_ERRORS * jitter_ms / own.latency_ms) ** 2
         needed *= (1 + correlation) / (1 - correlation)
     else:
-        needed = EVENTS / (_share(own) * (1 - correlation))
+        needed = EVENTS / (_runs(own) * (1 - correlation))
     return math.ceil(min(max(needed, PACKETS[0]), PACKETS[1]))
 
 
@@ -266,12 +274,11 @@ def _delayed(own: Shape, there: Expected, seen: Arrivals) -> str:
 
 def _bounds(own: Shape, there: Expected, rest: Expected, sent: int) -> tuple[float, float]:
     """The least and the most events that fit the fault. `sent` packets, normal approximation."""
-    part, without = there.share(own.action), rest.share(own.action)
-    third = 10 if own.action == "reorder" else 3  # runs of packets that pass overtake less
-    low = sent * (without + (part - without) / third)
-    if own.action == "reorder":
-        return max(low, 1), math.inf
     correlation = own.correlation / 100
+    if own.action == "reorder":
+        return max(sent * _runs(own) * (1 - correlation) / 3, 1), math.inf
+    part, without = there.share(own.action), rest.share(own.action)
+    low = sent * (without + (part - without) / 3)
     spread = math.sqrt(sent * part * (1 - part) * (1 + correlation) / (1 - correlation))
     copies = 1 + there.duplicate if own.action == "corrupt" else 1
     return max(low, 1), copies * (sent * (part + ROUGH_SHARE) + 6 * spread)

@@ -52,7 +52,10 @@ async def packets(isolation: str, folder: Path) -> None:
         world = lab.world
         directions = {"delay": "to", "loss": "from", "duplicate": "both"}
         for kind in ALL:
-            options = {"direction": directions.get(kind.name, "to"), "peers": ["n2"]}
+            options: dict[str, Json] = {
+                "direction": directions.get(kind.name, "to"),
+                "peers": ["n2"],
+            }
             fault = planned(kind, kind.name, **options)
             before = await kind.prove_injected(world, fault, ["n1"])
             assert not before.seen, before
