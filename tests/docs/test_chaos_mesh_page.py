@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.faults.chaos.action import Action
 from seatrial.faults.chaos.catalogue import actions
 from tests.docs.chaos_mesh_page import tables
 
@@ -27,9 +26,8 @@ def test_the_tables_are_made_from_the_values(request: pytest.FixtureRequest) -> 
     assert shown == f"\n{made}"
 
 
-@pytest.mark.parametrize("action", actions(), ids=lambda action: str(action.title()))
-def test_each_action_and_its_fields_stand_on_the_page(action: type[Action]) -> None:
+def test_each_action_and_its_fields_stand_on_the_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
-
-    assert f"`{action.short()}`" in text
-    assert [name for name in action.model_fields if f"| `{name}` |" not in text] == []
+    for action in actions():
+        assert f"`{action.short()}`" in text
+        assert [name for name in action.model_fields if f"| `{name}` |" not in text] == []

@@ -46,10 +46,12 @@ def test_each_action_has_one_example() -> None:
     assert {type(action) for action in ACTIONS} == set(actions())
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_every_object_has_a_duration(name: str) -> None:
-    """Also those over at once: a fault may never outlive its runner."""
-    assert EXAMPLES[name].manifest()["spec"]["duration"] == "30000ms"  # type: ignore[index,call-overload]
+def test_every_object_has_a_duration() -> None:
+    """Also those over at once: a fault may never outlive its runner (TiPocket's could)."""
+    without = [
+        name for name, example in EXAMPLES.items() if example.spec().get("duration") != "30000ms"
+    ]
+    assert without == []
 
 
 @needs_crds
