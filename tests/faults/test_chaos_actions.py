@@ -9,9 +9,10 @@ import pytest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.faults.chaos.action import Action
 from seatrial.faults.chaos.catalogue import FAMILIES, actions
-from seatrial.faults.chaos.examples import ACTIONS
+from seatrial.faults.chaos.examples import ACTIONS, examples
 from seatrial.faults.chaos.http import Replace
 from seatrial.faults.chaos.io import AttrOverride
+from seatrial.faults.chaos.machine.stores import RedisCacheLimit
 from seatrial.faults.chaos.stress import Memory
 from seatrial.faults.chaos.time import ClockOffset
 from seatrial.verdict import Json
@@ -150,6 +151,15 @@ def test_times_sizes_and_bodies_are_written_as_chaos_mesh_reads_them() -> None:
     assert attr == {"ino": 0, "mtime": {"sec": 1, "nsec": 500_000_000}}
     body = Replace(target="Response", port=80, new_body="ö").spec()["replace"]
     assert body == {"body": "w7Y="}
+    limit = RedisCacheLimit(address="r:1", percent=50).spec()["redis-cacheLimit"]
+    assert limit == {"addr": "r:1", "cacheSize": "0", "percent": "50%"}
+    flood = next(each for each in examples() if each.action.action == "network-flood").spec()
+    assert flood["network-flood"]["duration"] == "30"  # type: ignore[index,call-overload]
+
+
+def test_an_object_can_be_meant_for_another_cluster() -> None:
+    far = next(examples()).model_copy(update={"remote_cluster": "far"})
+    assert far.spec()["remoteCluster"] == "far"
 
 
 def test_an_error_is_the_projects_own() -> None:
