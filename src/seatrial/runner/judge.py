@@ -357,8 +357,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
             "interrupted": "the trial was interrupted",
             "failed": "the tool failed",
         }[record.status]
+        why = record.reason.partition("\n\n")[0].rstrip(":")  # the rest quotes logs
         out.append(
-            Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
+            Part(
+                "trial",
+                Validity.UNKNOWN,
+                f"{how}{': ' if why else ''}{why}",
+                {"reason": record.reason},
+            )
         )
     if cut:
         out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
