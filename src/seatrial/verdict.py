@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from pydantic import TypeAdapter
 from typing_extensions import TypeAliasType
 
 Json = TypeAliasType(
@@ -126,6 +127,11 @@ class Verdict:
             Validity.UNKNOWN, cause, judged, anomalies=tuple(anomalies), details=details or {}
         )
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> Verdict:
+        """The verdict that `to_json` wrote; pictures are not in it. Raises `ValueError`."""
+        return _ADAPTER.validate_python({k: v for k, v in document.items()})
+
     def took(self, seconds: float) -> Verdict:
         """The same verdict with its cost in seconds."""
         return replace(self, seconds=seconds)
@@ -142,3 +148,6 @@ class Verdict:
         if self.details:
             out["details"] = dict(self.details)
         return out
+
+
+_ADAPTER = TypeAdapter(Verdict)
