@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pydantic import TypeAdapter
 from typing_extensions import TypeAliasType
 
 Json = TypeAliasType(
@@ -130,7 +129,9 @@ class Verdict:
     @classmethod
     def from_json(cls, document: Mapping[str, Json]) -> Verdict:
         """The verdict that `to_json` wrote; pictures are not in it. Raises `ValueError`."""
-        return _ADAPTER.validate_python({k: v for k, v in document.items()})
+        from pydantic import TypeAdapter  # late: checkers are a library without it
+
+        return TypeAdapter(cls).validate_python(dict(document))
 
     def took(self, seconds: float) -> Verdict:
         """The same verdict with its cost in seconds."""
@@ -148,6 +149,3 @@ class Verdict:
         if self.details:
             out["details"] = dict(self.details)
         return out
-
-
-_ADAPTER = TypeAdapter(Verdict)

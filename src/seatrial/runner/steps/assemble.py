@@ -173,7 +173,11 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         status=status,
         started=records[0].started if records else "",
         reason=reason,
-        versions={"seatrial": __version__, **(versions.versions if versions else {})},
+        versions={
+            **(load.versions if load else {"seatrial": __version__}),
+            **(versions.versions if versions else {}),
+        },
+        host=load.host if load else {},
         nodes=nodes,
         leaks=last.leaks,
         unplanned=(*silent.unplanned, *last.unplanned),

@@ -35,13 +35,15 @@ class LineServer:
     def __init__(self, clock: Callable[[], int], history: Path, flush: Callable[[], None]) -> None:
         self._clock, self._history, self._flush = clock, history, flush
         self._server: asyncio.Server | None = None
+        self._socket: Path | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def listen(self, address: str, rooms: Path) -> None:
         """Begin; raises OSError."""
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            with _short(rooms / rest) as path:
+            self._socket = rooms / rest
+            with _short(self._socket) as path:
                 self._server = await asyncio.start_unix_server(self._serve, path)
         else:
             host, _, port = rest.rpartition(":")
@@ -51,6 +53,8 @@ class LineServer:
         """End, and all connections with it."""
         if self._server is not None:
             self._server.close()
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)  # a room holds files only
         for writer in self._writers:
             writer.close()
         with contextlib.suppress(TimeoutError):

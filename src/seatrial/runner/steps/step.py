@@ -100,8 +100,9 @@ class Step:
 
     @contextlib.asynccontextmanager
     async def site(self) -> AsyncIterator[Site]:
-        """The cluster, as long as the block lasts; raises `NoInput`, `Unavailable`."""
-        site = await self.engine.open(self.cluster(), self.plan, self.rooms.folder.root)
+        """The cluster, as long as the block lasts; raises `Unavailable`."""
+        found = self.rooms.find("provision", "cluster.json", ClusterRecord)
+        site = await self.engine.open(found, self.plan, self.rooms.folder.root)
         try:
             yield site
         finally:

@@ -12,6 +12,7 @@ from seatrial.errors import Unavailable
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
+from seatrial.runner import store
 from seatrial.runner.load import Load
 from seatrial.runner.steps import notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
@@ -206,6 +207,8 @@ def _end(carried: Carried) -> Outcome:
         )
     record = LoadRecord(
         clock=carried.clock_record,
+        versions=store.own_versions(),
+        host=store.host(),
         next_process=load.next_process,
         memory=memory,
         healed=harm.said,
