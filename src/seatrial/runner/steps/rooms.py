@@ -62,7 +62,8 @@ class LoadClock(Record):
 class LoadRecord(Record):
     """`load.json` of `workload`: how the load ended, and what the final reads must know.
 
-    `versions` and `host` are of where it ran. `memory` is the workload's own; `stopped` says why the load ended early, if it did.
+    `versions` and `host` are of where it ran. `memory` is the workload's own; `stopped` says why
+    the load ended early, if it did.
     """
 
     format: Literal["seatrial/load/1"] = "seatrial/load/1"
