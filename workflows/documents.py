@@ -1,0 +1,55 @@
+"""Rendered objects as YAML: the same object, the same bytes, in the order that people read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import yaml
+from hera.workflows import Workflow
+
+from seatrial.verdict import Json
+
+#: What people look for first in a mapping.
+FIRST = ("apiVersion", "kind", "metadata", "name", "template", "depends", "when", "arguments")
+
+
+def document(workflow: Workflow) -> dict[str, Json]:
+    """The object as Argo's API has it, checked by Hera's models on the way."""
+    return cast(dict[str, Json], _ordered(workflow.to_dict()))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    first = [key for key in FIRST if key in value]
+    return {key: _ordered(value[key]) for key in [*first, *(k for k in value if k not in FIRST)]}
+
+
+def to_json(document: dict[str, Json]) -> str:
+    """An object as JSON."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def to_yaml(*documents: dict[str, Json]) -> str:
+    """Objects as one YAML stream."""
+    return yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
+    )
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Texts of several lines as blocks; no anchors, which some readers do not follow."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
