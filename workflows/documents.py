@@ -16,7 +16,23 @@ FIRST = ("apiVersion", "kind", "metadata", "name", "template", "depends", "when"
 
 def document(workflow: Workflow) -> dict[str, Json]:
     """The object as Argo's API has it, checked by Hera's models on the way."""
-    return cast(dict[str, Json], _ordered(workflow.to_dict()))
+    made = workflow.to_dict()
+    spec = made["spec"].get("workflowSpec", made["spec"])
+    for template in spec.get("templates", []):
+        _own_annotations(template)
+    return cast(dict[str, Json], _ordered(made))
+
+
+def _own_annotations(template: dict[str, Any]) -> None:
+    """Move annotations from the template's pods to the template.
+
+    Hera writes them into `metadata`; Argo reads a node's display name from the template itself.
+    """
+    metadata = template.get("metadata", {})
+    if "annotations" in metadata:
+        template["annotations"] = metadata.pop("annotations")
+    if metadata == {}:
+        template.pop("metadata", None)
 
 
 def _ordered(value: Any) -> Any:

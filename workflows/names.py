@@ -24,6 +24,8 @@ CAMPAIGN = "seatrial/campaign"
 TITLE = "workflows.argoproj.io/title"
 DESCRIPTION = "workflows.argoproj.io/description"
 DISPLAY_NAME = "workflows.argoproj.io/display-name"
+#: On templates: what the step is for.
+ABOUT = "seatrial/about"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "seatrial", "app.kubernetes.io/part-of": "seatrial"}
 
 
@@ -52,8 +54,8 @@ def common_labels(settings: Settings, case: str, target: str) -> dict[str, str]:
     found = {
         **MANAGED_BY,
         **settings.labels,
-        CASE: label_value(case),
-        TARGET: label_value(target),
+        CASE: case if "{{" in case else label_value(case),
+        TARGET: target if "{{" in target else label_value(target),
         TICKET: settings.ticket,
         SCHEDULE: settings.schedule,
     }

@@ -16,7 +16,7 @@ from hera.workflows import (
 from hera.workflows import models as m
 
 from seatrial.workflows.metrics import Metric
-from seatrial.workflows.names import RUN, run_key
+from seatrial.workflows.names import ABOUT, DISPLAY_NAME, RUN, run_key
 from seatrial.workflows.nodes import DIR, MESSAGE_FILE, RETRY_LIMIT, Reads, Step
 from seatrial.workflows.settings import Settings
 
@@ -88,6 +88,7 @@ def step_template(
     )
     template.inputs = [
         *([Parameter(name=step.parameter)] if step.parameter else []),
+        *([Parameter(name="node")] if step.parameter and plan.made else []),
         *plan.parameters(exit=step.exit),
         plan.artifact(exit=step.exit),
         *(_room_in(settings, room) for room in ROOMS[step.reads]),
@@ -101,7 +102,9 @@ def step_template(
         *outputs,
     ]
     template.metrics = [*metrics] or None
-    template.annotations = {"seatrial/about": step.about}
+    template.annotations = {ABOUT: step.about}
+    if step.parameter and plan.made:
+        template.annotations[DISPLAY_NAME] = "{{inputs.parameters.node}}"
     return template
 
 
@@ -115,6 +118,7 @@ def container(
     labels: Mapping[str, str],
     memory_mib: int = BASE_MEMORY_MIB,
     retry: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Container:
     """A container that runs `seatrial` with `arguments`: non-root, read-only root, bounded."""
     return Container(
@@ -123,7 +127,7 @@ def container(
         image_pull_policy="IfNotPresent",
         command=["seatrial"],
         args=[*arguments],
-        env=_environment(),
+        env=_environment(environment or {}),
         service_account_name=account,
         active_deadline_seconds=seconds,
         retry_strategy=retry_strategy() if retry else None,
@@ -201,9 +205,10 @@ def _options(step: Step) -> list[str]:
     return options
 
 
-def _environment() -> list[m.EnvVar]:
+def _environment(more: Mapping[str, str]) -> list[m.EnvVar]:
     """Who owns what a step makes, where it is, and where it may write."""
     values = {
+        **more,
         "SEATRIAL_RUN": "{{workflow.name}}",
         "SEATRIAL_OWNER_NAME": "{{workflow.name}}",
         "SEATRIAL_OWNER_UID": "{{workflow.uid}}",

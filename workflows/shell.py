@@ -47,6 +47,8 @@ class Shell:
     templates: Sequence[Template]
     deadline_s: int
     labels: Mapping[str, str]
+    #: Label → an expression that Argo evaluates when the workflow starts.
+    labels_from: Mapping[str, str] = field(default_factory=dict)
     on_exit: str | None = None
     parameters: Sequence[Parameter] = ()
     parallelism: int | None = None
@@ -108,7 +110,10 @@ def _fill(made: Workflow, shell: Shell, settings: Settings) -> Workflow:
     made.pod_metadata = m.Metadata(labels=run_labels(shell.labels))
     made.workflow_metadata = m.WorkflowMetadata(
         labels={**shell.labels},
-        labels_from={RUN: m.LabelValueFrom(expression="workflow.name")},
+        labels_from={
+            key: m.LabelValueFrom(expression=expression)
+            for key, expression in {RUN: "workflow.name", **shell.labels_from}.items()
+        },
         annotations=annotations,
     )
     made.active_deadline_seconds = shell.deadline_s
@@ -131,7 +136,7 @@ def _fill(made: Workflow, shell: Shell, settings: Settings) -> Workflow:
 def lock(settings: Settings, target: str) -> m.Synchronization:
     """One lock a target: two trials never disturb each other's steady state."""
     if settings.lock.kind == "mutex":
-        return m.Synchronization(mutexes=[m.Mutex(name=slug(f"seatrial-{target}"))])
+        return m.Synchronization(mutexes=[m.Mutex(name=f"seatrial-{target}")])
     selector = m.ConfigMapKeySelector(name=settings.lock.config_map, key=target)
     return m.Synchronization(semaphores=[m.SemaphoreRef(config_map_key_ref=selector)])
 

@@ -9,25 +9,34 @@ DAG's phase is that of its leaves.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-from hera.workflows import DAG, Artifact, Container, Parameter, Task, Workflow
+from hera.workflows import DAG, Artifact, Container, Parameter, Workflow
 from hera.workflows import models as m
 
 from seatrial.plan import Plan
 from seatrial.workflows import bounds, metrics, shell
 from seatrial.workflows.bounds import Bounds
+from seatrial.workflows.graph import fanned_tasks, known_tasks
 from seatrial.workflows.handler import HANDLER, exit_templates
 from seatrial.workflows.metrics import Metric
-from seatrial.workflows.names import fault_node, run_key, trial_labels
+from seatrial.workflows.names import (
+    CASE,
+    SEED,
+    TARGET,
+    common_labels,
+    fault_node,
+    run_key,
+    trial_labels,
+)
 from seatrial.workflows.nodes import DIR, STEPS, Step
+from seatrial.workflows.parameters import PARAMETERS, TrialParameters
+from seatrial.workflows.planning import plan_template
 from seatrial.workflows.pods import PlanSource, step_template, stored
 from seatrial.workflows.settings import Cron, Settings
 
-ENDED = ("Succeeded", "Failed", "Errored")
-#: Ended, or never begun because something before it failed or there was nothing to do.
-OVER = (*ENDED, "Skipped", "Omitted")
 ENTRY = "trial"
+#: The WorkflowTemplate of any trial.
+TEMPLATE = "seatrial-trial"
 #: Pieces of the trial folder, by name, that the node `report` shows and keeps.
 PIECES = {
     "report": "report.html",
@@ -49,14 +58,8 @@ def trial(
     labels = trial_labels(plan, settings)
     source = PlanSource(made=False)
     templates = _templates(source, settings, limits, labels, plan.case, plan.target.name)
-    faults = [
-        _task(fault_node(fault), "fault", ["steady-before.Succeeded"], fault=fault.id)
-        for fault in plan.faults
-    ]
-    checks = [
-        _task(f"check-{name}", "check", [over("steady-after", ENDED)], checker=name)
-        for name in plan.checkers
-    ]
+    faults = [(fault_node(fault), fault.id) for fault in plan.faults]
+    tasks = known_tasks(faults, [*plan.checkers])
     return shell.build(
         shell.Shell(
             name=f"{plan.case}-{plan.seed}",
@@ -65,7 +68,7 @@ def trial(
             entrypoint=ENTRY,
             on_exit=HANDLER,
             templates=[
-                DAG(name=ENTRY, tasks=[*_tasks(faults, checks)], fail_fast=False),
+                DAG(name=ENTRY, tasks=[*tasks], fail_fast=False),
                 *templates,
                 *exit_templates(source, settings, labels),
             ],
@@ -82,39 +85,58 @@ def trial(
     )
 
 
-def over(task: str, states: Sequence[str] = OVER) -> str:
-    """The part of a `depends` that holds once `task` is in one of `states`."""
-    return "(" + " || ".join(f"{task}.{state}" for state in states) + ")"
+def trial_template(
+    settings: Settings,
+    defaults: TrialParameters | None = None,
+    kind: shell.Kind = "WorkflowTemplate",
+    cron: Cron | None = None,
+) -> Workflow:
+    """Any trial, from parameters: its first node makes the plan.
 
-
-def _tasks(faults: Sequence[Task], checks: Sequence[Task]) -> list[Task]:
-    """The graph; `faults` and `checks` are the tasks that differ between trials."""
-    healed = [over(task.name) for task in faults] + [over("steady-during")]
-    return [
-        _task("preflight", "preflight"),
-        _task("provision", "provision", ["preflight.Succeeded"]),
-        _task("prepare", "prepare", ["provision.Succeeded"]),
-        _task("workload", "workload", ["prepare.Succeeded"]),
-        _task("steady-before", "steady-before", ["prepare.Succeeded"]),
-        *faults,
-        _task("steady-during", "steady-during", ["steady-before.Succeeded"]),
-        _task("heal", "heal", ["prepare.Succeeded", *healed]),
-        _task("quiesce", "quiesce", [over("heal", ENDED), over("workload", ENDED)]),
-        _task("final-reads", "final-reads", [over("quiesce", ENDED)]),
-        _task("steady-after", "steady-after", [over("final-reads", ENDED)]),
-        *checks,
-        _task("report", "report", [over(task.name, ENDED) for task in checks]),
-        _task("verdict", "verdict", [over("report")]),
-    ]
-
-
-def _task(name: str, template: str, depends: Sequence[str] = (), **parameters: str) -> Task:
-    return Task(
-        name=name,
-        template=template,
-        depends=" && ".join(depends) or None,
-        arguments=[Parameter(name=key, value=value) for key, value in parameters.items()] or None,
+    A campaign starts its trials from this WorkflowTemplate; as a CronWorkflow with `defaults` it
+    draws a new seed each time. Bounds are generous, since no length is known beforehand.
+    """
+    given = defaults or TrialParameters()
+    limits = bounds.UNKNOWN
+    case, target = "{{workflow.parameters.case}}", "{{workflow.parameters.target}}"
+    labels = common_labels(settings, case, target)
+    source = PlanSource(made=True)
+    fixed = common_labels(settings, given.case, given.target)
+    return shell.build(
+        shell.Shell(
+            name=f"{given.case}-{settings.schedule or 'trial'}" if given.case else TEMPLATE,
+            title=f"{given.case or 'A trial'} with {_seed_words(given)}",
+            description="The plan is made by the first node; its output shows the seed.",
+            entrypoint=ENTRY,
+            on_exit=HANDLER,
+            templates=[
+                DAG(name=ENTRY, tasks=[*fanned_tasks()], fail_fast=False),
+                plan_template(settings, labels),
+                *_templates(source, settings, limits, labels, case, target),
+                *exit_templates(source, settings, labels),
+            ],
+            parameters=[
+                Parameter(name=name, value=value, description=PARAMETERS[name])
+                for name, value in given.values().items()
+            ],
+            deadline_s=limits.whole_s(),
+            labels=fixed,
+            labels_from={
+                CASE: "workflow.parameters.case",
+                TARGET: "workflow.parameters.target",
+                SEED: "workflow.parameters.seed",
+            },
+            lock=shell.lock(settings, target),
+            metrics=metrics.seconds(case, target),
+        ),
+        settings,
+        kind,
+        cron,
     )
+
+
+def _seed_words(given: TrialParameters) -> str:
+    return f"seed {given.seed}" if given.seed else "a seed of its own"
 
 
 def _templates(

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from seatrial.workflows.documents import document
-from seatrial.workflows.settings import Cron
-from seatrial.workflows.trial import trial
-from tests.workflows.sample import SETTINGS, plan
-from tests.workflows.validator import VALIDATOR, refused
-
-CRON = Cron(schedules=("0 2 * * *",), timezone="Europe/Berlin")
+from tests.workflows.sample import made
 
 
 def rendered() -> dict[str, Any]:
-    return dict(document(trial(plan("etcd-register", 7, "kill", "partition"), SETTINGS)))
+    return made("trial")
 
 
-def template(made: dict[str, Any], name: str) -> dict[str, Any]:
-    (found,) = [t for t in made["spec"]["templates"] if t["name"] == name]
+def template(document: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [t for t in document["spec"]["templates"] if t["name"] == name]
     return dict(found)
 
 
-def tasks(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {task["name"]: task for task in template(made, "trial")["dag"]["tasks"]}
+def tasks(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {task["name"]: task for task in template(document, "trial")["dag"]["tasks"]}
 
 
 def test_the_nodes_are_the_phases_and_one_a_fault_and_one_a_checker() -> None:
@@ -64,20 +55,8 @@ def test_the_verdict_is_the_only_leaf_and_runs_whatever_happened() -> None:
 
 
 def test_what_sends_ops_or_breaks_things_is_never_retried() -> None:
-    made = rendered()
-    retried = {t["name"] for t in made["spec"]["templates"] if "retryStrategy" in t}
+    spec = rendered()["spec"]
+    retried = {t["name"] for t in spec["templates"] if "retryStrategy" in t}
 
-    assert "retryStrategy" not in made["spec"] and "templateDefaults" not in made["spec"]
+    assert "retryStrategy" not in spec and "templateDefaults" not in spec
     assert retried.isdisjoint({"workload", "fault", "final-reads", "verdict"})
-
-
-@pytest.mark.skipif(not VALIDATOR, reason="SEATRIAL_CRD_VALIDATOR names no CRD validator")
-def test_the_crds_accept_the_three_kinds(tmp_path: Path) -> None:
-    made = plan("etcd-register", 7, "kill", "partition")
-    documents = [
-        document(trial(made, SETTINGS)),
-        document(trial(made, SETTINGS, "WorkflowTemplate")),
-        document(trial(made, SETTINGS, cron=CRON)),
-    ]
-
-    assert refused(tmp_path, *documents) == ""

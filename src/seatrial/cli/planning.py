@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -14,6 +16,8 @@ from seatrial.errors import UsageError
 from seatrial.plan import Plan
 from seatrial.runner.planner import ENGINES, Overrides, make_plan
 from seatrial.targets import TARGETS
+from seatrial.trial import write_text
+from seatrial.workflows.names import fault_node
 
 F = TypeVar("F", bound=Callable[..., object])
 SEED_MAX = 2**31
@@ -93,3 +97,12 @@ def overrides(
         binary=binary,
         isolation=isolation,
     )
+
+
+def write_into(folder: Path, plan: Plan) -> None:
+    """`plan.json`, and what a workflow fans out over: `faults.json`, `checkers.json`, `seed`."""
+    nodes = [{"id": fault.id, "node": fault_node(fault)} for fault in plan.faults]
+    write_text(folder / "plan.json", plan.to_text())
+    write_text(folder / "faults.json", json.dumps(nodes))
+    write_text(folder / "checkers.json", json.dumps([*plan.checkers]))
+    write_text(folder / "seed", str(plan.seed))

@@ -12,9 +12,17 @@ from seatrial.runner import display, outside
 from seatrial.runner.store import DEFAULT_STORE
 
 
-@click.command(epilog="Example: seatrial plan etcd-register --seed 7")
+@click.command(
+    epilog="Example: seatrial plan etcd-register --seed 7",
+    context_settings={"auto_envvar_prefix": "SEATRIAL_PLAN"},
+)
 @planning.plan_options
 @planning.engine_option
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="Write it there as plan.json, with its seed, faults and checkers in files of their own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON on standard output.")
 def plan(
     case: str,
@@ -28,17 +36,22 @@ def plan(
     nodes: int | None,
     binary: str | None,
     isolation: str,
+    into: Path | None,
     as_json: bool,
 ) -> int:
     """Print all that a trial of CASE would do, touching nothing.
 
-    The same case, options and seed print the same bytes.
+    The same case, options and seed print the same bytes. Each option may come from a variable of
+    the environment, SEATRIAL_PLAN_SEED and so on; an empty one is not set.
     """
     chosen = planning.overrides(
         target, engine, faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
     made = planning.make(case, seed, chosen)
-    outside.check_unavailable(made)
+    if engine != "argo":  # where trials are workflows, the plan is made here all the same
+        outside.check_unavailable(made)
+    if into is not None:
+        planning.write_into(into, made)
     click.echo(made.to_text() if as_json else words.plan_text(made), nl=False)
     return 0
 
