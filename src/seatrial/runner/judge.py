@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
+from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import phases
+from seatrial.history.windows import Phase, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -179,11 +180,15 @@ def judge_trial(
     folder: TrialFolder,
     *,
     only: Mapping[str, CheckOptions] | None = None,
+    checked: Mapping[str, Verdict] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states.
+
+    `checked` are the checkers' verdicts where they have been reached before, elsewhere.
+    """
     began = time.monotonic()
     plan = read_plan(folder)
     loaded = load_arrow(folder.history)
@@ -192,8 +197,10 @@ def judge_trial(
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan)
-    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
-    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    verdicts = dict(checked or {}) or check_history(
+        history, options, timeout_s=timeout_s, memory=memory, say=say
+    )
+    load_ns = _moments_from(phases(history), plan.phases.before_s)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(steady_state_part, results))
@@ -215,6 +222,14 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
+
+
+def _moments_from(found: Sequence[Phase], before_s: float) -> int:
+    """Where planned moments count from: the load's start, not counting a wait for the faults."""
+    starts = {phase.name: phase.start_ns for phase in found}
+    if "workload" in starts:
+        return starts["workload"] - int(before_s * 1e9)
+    return starts.get("steady-before", 0)
 
 
 def read_plan(folder: TrialFolder) -> Plan:
@@ -280,10 +295,11 @@ def fault_parts(
 ) -> list[Part]:
     """What became of each planned fault. Planned and real moments count from the load's start."""
     found = {item.fault.id: item for item in evidence}
-    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
+    return [fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
 
 
-def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+    """What became of one planned fault; `load_ns` is where planned moments count from."""
     whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
     what = f"{fault.id} ({fault.kind} of {whom})"
     verdict, cause = Validity.UNKNOWN, ""
@@ -297,9 +313,24 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     elif seen.recovery is None or not seen.recovery.seen:
         told = seen.recovery.sentence if seen.recovery else "it was not measured"
         cause = f"{what} was not seen to heal: {told}"
+    elif problem := _clock_problem(fault, seen):
+        cause = f"{what}: {problem}"
     else:
         verdict, cause = Validity.VALID, f"{what} acted and healed"
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
+
+
+def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
+    """Why the fault's moments cannot be laid beside the ops', or ""."""
+    if seen.clock_bound_ns is None:
+        return "its clock could not be compared with the load's"
+    bound_s = seen.clock_bound_ns / 1e9
+    if bound_s > BOUND_RATIO_MAX * fault.duration_s:
+        return (
+            f"its moments may be {bound_s:.3f} s off the load's clock, "
+            f"too much for a fault of {fault.duration_s:g} s"
+        )
+    return ""
 
 
 def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
@@ -316,6 +347,9 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
             "start_s": seconds(seen.inject_ns if seen else None),
             "end_s": seconds(seen.healed_ns if seen else None),
         },
+        "clock_bound_s": None
+        if seen is None or seen.clock_bound_ns is None
+        else seen.clock_bound_ns / 1e9,
         "injected": bool(seen and seen.injected_ns is not None),
         "effect": _proof_document(seen.effect if seen else None),
         "healed": _proof_document(seen.recovery if seen else None),
