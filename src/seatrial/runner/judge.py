@@ -129,6 +129,13 @@ def check_names(names: Sequence[str]) -> None:
         _ = shelf.CHECKERS[name]
 
 
+def check_options(options: Mapping[str, CheckOptions]) -> None:
+    """Raise `UsageError` for what a checker cannot take, before anything is judged."""
+    for name, chosen in options.items():
+        if chosen != CheckOptions():
+            shelf.make(name, chosen)
+
+
 def compiled() -> bool:
     """Whether Numba has compiled checkers here before (it keeps them beside the source)."""
     folders = [Path(folder) for folder in shelf.__path__]
@@ -434,6 +441,7 @@ def _cause(
         return reasons[0] + more
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
+    told += [f"{name}: {v.cause}" for name, v in checkers.items() if not v.judged]
     if faults:
         told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:
