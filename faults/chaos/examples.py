@@ -163,10 +163,24 @@ def examples() -> Iterator[Experiment]:
         )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks. Of its own: other libraries change the shared class."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def document(example: Experiment) -> str:
     """One object as a YAML document, with a comment that says what it does."""
     action = example.action
-    body = yaml.safe_dump(example.manifest(), sort_keys=False, allow_unicode=True, width=100)
+    body = yaml.dump(
+        example.manifest(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
     return f"---\n# {action.title()}: {action.summary}\n{body}"
 
 
