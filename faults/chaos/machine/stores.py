@@ -40,7 +40,7 @@ class RedisExpiration(RedisAction):
 
     key: Annotated[Text | None, At(".key")] = Field(default=None, description="none: all")
     expire_after_s: Annotated[
-        Annotated[float, Field(gt=0, le=31_536_000, strict=True)], At(".expiration", seconds)
+        Annotated[float, Field(ge=0.001, le=31_536_000, strict=True)], At(".expiration", seconds)
     ]
     option: Annotated[Literal["XX", "NX", "GT", "LT"] | None, At(".option")] = Field(
         default=None,
