@@ -79,7 +79,11 @@ class ClusterOnly:
 
 
 POD = ClusterOnly("pod", "process", ("kill",))
-NETWORK = ClusterOnly("network", "network", ("partition",))
+NETWORK = ClusterOnly(
+    "network",
+    "network",
+    ("partition", "delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"),
+)
 IO = ClusterOnly("io", "process")
 STRESS = ClusterOnly("stress", "process")
 TIME = ClusterOnly("time", "process")
