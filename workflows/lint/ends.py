@@ -19,9 +19,8 @@ from seatrial.workflows.lint.scene import (
     step_of,
     text,
 )
+from seatrial.workflows.nodes import ONCE
 
-#: Steps that may never begin twice.
-ONCE = ("workload", "fault", "final-reads")
 GATE = "verdict"
 BAD_STATES = frozenset({"Failed", "Errored", "AllFailed"})
 STATES = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
