@@ -26,7 +26,8 @@ from seatrial.history.windows import phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
-from seatrial.steady_state_ops import SteadyStateResult, evaluate
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import SteadyStateResult
 from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
