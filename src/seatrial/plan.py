@@ -80,6 +80,8 @@ class Plan(_Data):
     faults: tuple[PlannedFault, ...]
     quorum: tuple[PlannedQuorum, ...]
     steady_states: tuple[SteadyState, ...]
+    #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
+    prometheus: str = ""
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits
     repeat: str

@@ -53,6 +53,11 @@ def _plan_options(command: F) -> F:
             show_default=True,
             help="`none`: no namespaces, process faults only.",
         ),
+        click.option(
+            "--prometheus",
+            metavar="URL|auto",
+            help="Who answers PromQL (auto: the installed one, in the lab, scraping the nodes).",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -76,6 +81,7 @@ def _overrides(
     nodes: int | None,
     binary: str | None,
     isolation: str,
+    prometheus: str | None,
 ) -> Overrides:
     if target is not None:
         _ = TARGETS[target]
@@ -92,6 +98,7 @@ def _overrides(
         nodes=nodes,
         binary=binary,
         isolation=isolation,
+        prometheus=prometheus,
     )
 
 
@@ -110,6 +117,7 @@ def plan(
     nodes: int | None,
     binary: str | None,
     isolation: str,
+    prometheus: str | None,
     as_json: bool,
 ) -> int:
     """Print all that a trial of CASE would do, touching nothing.
@@ -117,7 +125,16 @@ def plan(
     The same case, options and seed print the same bytes.
     """
     chosen = _overrides(
-        target, engine, faults, time_limit, concurrency, rate, nodes, binary, isolation
+        target,
+        engine,
+        faults,
+        time_limit,
+        concurrency,
+        rate,
+        nodes,
+        binary,
+        isolation,
+        prometheus,
     )
     made = _make(case, seed, chosen)
     outside.check_unavailable(made)
@@ -150,6 +167,7 @@ def run(
     nodes: int | None,
     binary: str | None,
     isolation: str,
+    prometheus: str | None,
     store: Path,
     keep: bool,
     as_json: bool,
@@ -159,7 +177,16 @@ def run(
     Exit status: 0 valid, 1 invalid, 2 unknown, 64 and up: used wrongly or could not start.
     """
     chosen = _overrides(
-        target, engine, faults, time_limit, concurrency, rate, nodes, binary, isolation
+        target,
+        engine,
+        faults,
+        time_limit,
+        concurrency,
+        rate,
+        nodes,
+        binary,
+        isolation,
+        prometheus,
     )
     made = _make(case, seed, chosen)
     outside.check_unavailable(made)

@@ -17,7 +17,7 @@ from seatrial.report.source import Material
 from seatrial.report.svg import Linear
 from seatrial.steady.evaluate import PHASES
 from seatrial.steady.reading import unit_of
-from seatrial.steady_state import WHEN, SteadyState, Tolerance
+from seatrial.steady_state import STRETCHES, WHEN, SteadyState, Tolerance
 from seatrial.timeline import NS_PER_S
 from seatrial.verdict import Json, Validity
 
@@ -82,7 +82,7 @@ def stretches(material: Material, origin_ns: int) -> dict[str, tuple[float, floa
                 ),
             ]
         ).tolist()
-        found = dict(zip(WHEN, pairwise(ends), strict=True))
+        found = dict(zip(STRETCHES, pairwise(ends), strict=True))
     if material.history is not None:
         by_name = {phase.name: phase for phase in phases(material.history)}
         for when, name in PHASES.items():

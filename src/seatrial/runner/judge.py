@@ -22,10 +22,11 @@ from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import phases
+from seatrial.history.windows import fault_windows, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.samples import read_samples
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
 from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
@@ -196,7 +197,13 @@ def judge_trial(
     verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
     load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
-    results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
+    results = evaluate(
+        plan.steady_states,
+        history,
+        recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
+        labels=fault_labels(plan.faults, history),
+        planned_faults=len(plan.faults),
+    )
     states = tuple(map(steady_state_part, results))
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -327,6 +334,17 @@ def _proof_document(proof: object) -> dict[str, Json]:
     if proof is None:
         return {"seen": False, "sentence": "not measured"}
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
+
+
+def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:
+    """How sentences call each fault: its kind and role, its victims, its id."""
+    victims = {window.fault: ", ".join(window.victims) for window in fault_windows(history)}
+    out = {}
+    for fault in planned:
+        whom = victims.get(fault.id, "")
+        role = fault.victims if fault.victims != whom else ""
+        out[fault.id] = f"{fault.kind} of {' '.join(filter(None, (role, whom)))} ({fault.id})"
+    return out
 
 
 def steady_state_part(state: SteadyStateResult) -> Part:
