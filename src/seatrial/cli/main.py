@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("seatrial.cli.export:export", "Write a history for other tools."),
     "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
     "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
+    "steady": ("seatrial.cli.steady:steady", "Print ready-made steady states, or check a file."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
 

@@ -54,6 +54,12 @@ def _plan_options(command: F) -> F:
             help="`none`: no namespaces, process faults only.",
         ),
         click.option(
+            "--steady",
+            multiple=True,
+            metavar="FILE|TEMPLATE",
+            help="Adds steady states to the case's; of one name, the last counts.",
+        ),
+        click.option(
             "--prometheus",
             metavar="URL|auto",
             help="Who answers PromQL (auto: the installed one, in the lab, scraping the nodes).",
@@ -82,6 +88,7 @@ def _overrides(
     binary: str | None,
     isolation: str,
     prometheus: str | None,
+    steady: tuple[str, ...],
 ) -> Overrides:
     if target is not None:
         _ = TARGETS[target]
@@ -99,6 +106,7 @@ def _overrides(
         binary=binary,
         isolation=isolation,
         prometheus=prometheus,
+        steady=steady,
     )
 
 
@@ -118,6 +126,7 @@ def plan(
     binary: str | None,
     isolation: str,
     prometheus: str | None,
+    steady: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Print all that a trial of CASE would do, touching nothing.
@@ -135,6 +144,7 @@ def plan(
         binary,
         isolation,
         prometheus,
+        steady,
     )
     made = _make(case, seed, chosen)
     outside.check_unavailable(made)
@@ -168,6 +178,7 @@ def run(
     binary: str | None,
     isolation: str,
     prometheus: str | None,
+    steady: tuple[str, ...],
     store: Path,
     keep: bool,
     as_json: bool,
@@ -187,6 +198,7 @@ def run(
         binary,
         isolation,
         prometheus,
+        steady,
     )
     made = _make(case, seed, chosen)
     outside.check_unavailable(made)

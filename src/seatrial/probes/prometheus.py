@@ -6,6 +6,8 @@ that was not taken in its second is a hole, and a late one would be of another m
 
 from __future__ import annotations
 
+import ast
+import datetime
 import json
 import math
 import re
@@ -19,21 +21,28 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
+from seatrial.errors import Unavailable
+
 #: A server whose clock differs more cannot have its samples placed on the trial's clock.
 CLOCK_S_MAX: Final = 1.0
 #: A range query asks for at most so many points a series (the server's own bound is 11,000).
 POINTS_MAX: Final = 10_000
+#: Queries that are asked together have at most so many characters (a URL's usual bound is 8 KiB).
+BATCH_CHARS_MAX: Final = 4000
 _EXCERPT_CHARS: Final = 120
+_MARK: Final = "seatrial_probe"
+_MARKED_CHARS: Final = 60
 
 Join = Literal["one", "max", "min", "sum", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read at a moment: a number, or why there is none."""
+    """What was read at a moment: a number, text, or why there is neither."""
 
     value: float | None
     why: str = ""
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,10 @@ class Point:
 
 class NoAnswer(Exception):
     """The server did not answer as it should; the text says how."""
+
+
+class Refused(NoAnswer):
+    """The server answered, and refused this query."""
 
 
 class PrometheusServer:
@@ -63,11 +76,13 @@ class PrometheusServer:
         self.url = url.rstrip("/")
         self.timeout_s = timeout_s
         self._wall = wall
+        #: Queries that cannot be asked together with others: scalars, and those refused.
+        self._alone: set[str] = set()
         session = requests.Session()
         session.trust_env = environment
         self._session = session
         self._client = PrometheusConnect(
-            self.url, retry=Retry(0), session=session, timeout=timeout_s
+            self.url, retry=Retry(0, read=False), session=session, timeout=timeout_s
         )
 
     def close(self) -> None:
@@ -76,17 +91,77 @@ class PrometheusServer:
 
     def ask(self, query: str, join: Join = "one") -> Read:
         """The query's value now, or why there is none."""
+        before = self._wall()
         try:
-            before = self._wall()
             answer = self.instant(query)
-            after = self._wall()
         except NoAnswer as error:
             return Read(None, str(error))
+        return self._read(answer, join, before)
+
+    def ask_all(self, asked: Sequence[tuple[str, Join]]) -> list[Read]:
+        """The values of many queries now, those that can be in one request a `BATCH_CHARS_MAX`.
+
+        Each series is marked by a label with the number of its query; a union (`or`) of series
+        with different labels keeps all of them. One refused query is asked alone from then on.
+        """
+        reads: dict[int, Read] = {}
+        for batch in self._batches(asked):
+            try:
+                reads |= self._ask_together(asked, batch)
+            except Refused:
+                for number in batch:
+                    reads[number] = self._ask_alone(*asked[number])
+            except NoAnswer as error:
+                reads |= {number: Read(None, str(error)) for number in batch}
+        for number, (query, join) in enumerate(asked):
+            if number not in reads:
+                reads[number] = self.ask(query, join)
+        return [reads[number] for number in range(len(asked))]
+
+    def _batches(self, asked: Sequence[tuple[str, Join]]) -> list[list[int]]:
+        batches: list[list[int]] = []
+        room = 0
+        for number, (query, _) in enumerate(asked):
+            if query in self._alone:
+                continue
+            size = len(query) + _MARKED_CHARS
+            if size > room:
+                batches.append([])
+                room = BATCH_CHARS_MAX
+            batches[-1].append(number)
+            room -= size
+        return batches
+
+    def _ask_together(
+        self, asked: Sequence[tuple[str, Join]], batch: Sequence[int]
+    ) -> dict[int, Read]:
+        marked = [f'label_replace({asked[n][0]}\n, "{_MARK}", "{n}", "", "")' for n in batch]
+        before = self._wall()
+        answers: dict[int, list[Point]] = {number: [] for number in batch}
+        for point in self.instant(" or ".join(marked)):
+            labels = {name: value for name, value in point.labels.items() if name != _MARK}
+            answers[int(point.labels[_MARK])].append(Point(labels, point.values))
+        return {number: self._read(answers[number], asked[number][1], before) for number in batch}
+
+    def _ask_alone(self, query: str, join: Join) -> Read:
+        """Ask after a refusal, and remember who was to blame."""
+        before = self._wall()
+        try:
+            answer = self.instant(query)
+        except Refused as error:
+            self._alone.add(query)
+            return Read(None, str(error))
+        except NoAnswer as error:
+            return Read(None, str(error))
+        if len(answer) == 1 and not answer[0].labels:  # a scalar has no label to be marked by
+            self._alone.add(query)
+        return self._read(answer, join, before)
+
+    def _read(self, answer: Sequence[Point], join: Join, before: float) -> Read:
         read = joined([(point.labels, point.values[0][1]) for point in answer], join)
         if read.value is None:
             return read
-        told = answer[0].values[0][0]
-        return skewed(told, before, after) or read
+        return skewed(answer[0].values[0][0], before, self._wall()) or read
 
     def instant(self, query: str) -> tuple[Point, ...]:
         """An instant query without a time: the series of its answer. Raises `NoAnswer`."""
@@ -106,8 +181,6 @@ class PrometheusServer:
         return tuple(Point(labels, tuple(values)) for labels, values in parts.values())
 
     def _range(self, query: str, start: float, end: float, step_s: float) -> Any:
-        import datetime
-
         def moment(seconds: float) -> datetime.datetime:
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
@@ -116,6 +189,18 @@ class PrometheusServer:
                 query, moment(start), moment(end), f"{step_s:g}s"
             )
         )
+
+    def refuses(self, query: str) -> str:
+        """What the server says against the query, empty if nothing. Raises `Unavailable`."""
+        try:
+            self.instant(query)
+        except Refused as error:
+            return str(error)
+        except NoAnswer as error:
+            raise Unavailable(
+                f"{error}\n\nhint: is this the address of a Prometheus server?"
+            ) from None
+        return ""
 
     def clock(self) -> str:
         """Why the server's clock cannot be used, empty if it agrees with this side's."""
@@ -139,7 +224,7 @@ class PrometheusServer:
         except requests.RequestException as error:
             raise NoAnswer(f"{self.url}: {type(error).__name__}: {error}") from None
         except PrometheusApiClientException as error:
-            raise NoAnswer(f"{self.url} {_refusal(str(error))}") from None
+            raise Refused(f"{self.url} {_refusal(str(error))}") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{type(error).__name__}: {error}"
             raise NoAnswer(f"{self.url} answered what is no Prometheus answer ({what})") from None
@@ -207,13 +292,19 @@ def _float(text: str, query: str) -> float:
 
 
 def _refusal(text: str) -> str:
-    """What a status other than 200 says: the server's own words where it has some."""
+    """What a status other than 200 says: the server's own words where it has some.
+
+    The client library's message is `HTTP Status Code 400 (b'…')`, with the body as Python has it.
+    """
     status = re.search(r"HTTP Status Code (\d+) \((.*)\)$", text, re.DOTALL)
     if status is None:
         return f"refused: {_cut(text)}"
-    code, body = status.groups()
-    told = re.search(r'"error":\s*"((?:[^"\\]|\\.)*)"', body)
-    said = told.group(1).replace('\\\\"', '"').replace('\\"', '"') if told else _cut(body)
+    code, shown = status.groups()
+    try:
+        body = ast.literal_eval(shown).decode("utf-8", errors="replace")
+        said = str(json.loads(body)["error"])
+    except (ValueError, SyntaxError, AttributeError, KeyError, TypeError):
+        said = _cut(shown)
     return f"refused the query (status {code}): {said}"
 
 

@@ -29,6 +29,7 @@ from seatrial.runner.guard import check
 from seatrial.samples import read_samples
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
+from seatrial.steady_state import SteadyState
 from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -183,9 +184,13 @@ def judge_trial(
     only: Mapping[str, CheckOptions] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
+    steady: Sequence[SteadyState] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states.
+
+    `steady` replaces steady states of the same name: other tolerances on what was sampled then.
+    """
     began = time.monotonic()
     plan = read_plan(folder)
     loaded = load_arrow(folder.history)
@@ -198,7 +203,7 @@ def judge_trial(
     load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(
-        plan.steady_states,
+        _with_tolerances(plan.steady_states, steady),
         history,
         recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
         labels=fault_labels(plan.faults, history),
@@ -334,6 +339,32 @@ def _proof_document(proof: object) -> dict[str, Json]:
     if proof is None:
         return {"seen": False, "sentence": "not measured"}
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
+
+
+def _with_tolerances(
+    planned: Sequence[SteadyState], others: Sequence[SteadyState]
+) -> tuple[SteadyState, ...]:
+    """The planned steady states with those of the same name replaced, and new ones of ops added.
+
+    Raises `BadData` for one whose probe was not sampled in the trial.
+    """
+    states = list(planned)
+    places = {state.name: place for place, state in enumerate(planned)}
+    for other in others:
+        place = places.get(other.name)
+        if place is not None and (other.probe == planned[place].probe):
+            states[place] = other
+        elif other.probe.source != "ops":
+            known = ", ".join(repr(s.name) for s in planned if s.probe.source != "ops")
+            raise BadData(
+                f"steady state {other.name!r} was not sampled with this probe in the trial\n\n"
+                f"hint: sampled were {known or 'none'}; `seatrial run` samples anew"
+            )
+        elif place is not None:
+            states[place] = other
+        else:
+            states.append(other)
+    return tuple(states)
 
 
 def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:

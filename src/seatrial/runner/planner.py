@@ -17,6 +17,7 @@ from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.runner.quorum import analyse
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice
+from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
 from seatrial.target import Target
 from seatrial.verdict import Json
@@ -45,6 +46,7 @@ class Overrides:
     binary: str | None = None
     isolation: str = "namespace"
     prometheus: str | None = None
+    steady: tuple[str, ...] = ()
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -82,6 +84,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         quorum=analyse(planned, names),
         steady_states=_placed(case.steady_states, overrides.prometheus),
         prometheus=_server(case.steady_states, overrides.prometheus),
+        slo=case.slo,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
         repeat=repeat_command(case.name, seed, overrides),
@@ -109,6 +112,8 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--etcd", overrides.binary]
     if overrides.isolation != "namespace":
         words += ["--isolation", overrides.isolation]
+    for name in overrides.steady:
+        words += ["--steady", name]
     if overrides.prometheus is not None:
         words += ["--prometheus", overrides.prometheus]
     return shlex.join(words)
@@ -157,9 +162,21 @@ def _override(case: Case, overrides: Overrides) -> Case:
         known = {choice.kind: choice for choice in case.schedule.choices}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
     _check_numbers(case)
     return case
+
+
+def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:
+    """The case's steady states with those of files and templates: of one name, the last counts."""
+    states = {state.name: state for state in case.steady_states}
+    slo = case.slo
+    for name in names:
+        found = shelf.load(name)
+        states |= {state.name: state for state in found.states}
+        slo = found.slo or slo
+    return {"steady_states": tuple(states.values()), "slo": slo} if names else {}
 
 
 def _default_choice(name: str) -> FaultChoice:

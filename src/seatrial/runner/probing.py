@@ -54,9 +54,11 @@ class Probing:
             self._sampler = Sampler(
                 self._questions,
                 prometheus_url=url,
+                nodes=nodes,
                 clock=self._clock,
                 writer=SampleWriter(self._folder.samples),
             )
+            await self._sampler.check()
 
     async def warm_up(self) -> tuple[str, ...]:
         """Wait until each probe has answered once, then begin; who has not, and why."""
