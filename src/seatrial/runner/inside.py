@@ -84,6 +84,7 @@ class Session:
             scratch=self.folder.data,
             logs=self.folder.logs,
             isolation=self.plan.isolation,
+            seed=self.plan.seed,
         )
         leaks: tuple[str, ...] = ()
         ticker = asyncio.create_task(self._tick(), name="ticker")
@@ -190,9 +191,12 @@ class _NemesisBeside:
         self._nemesis, self._lab, self._faults, self._stop = nemesis, lab, faults, stop
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, load_start_ns: int) -> None:
+    async def ready(self) -> str:
+        return ""
+
+    def begin(self, from_ns: int) -> None:
         self._task = asyncio.create_task(
-            self._nemesis.run(self._faults, load_start_ns, self._stop), name="nemesis"
+            self._nemesis.run(self._faults, from_ns, self._stop), name="nemesis"
         )
 
     async def healed(self) -> bool:

@@ -122,11 +122,11 @@ class LabEngine:
             await channel.close()
         return ClusterRecord(engine="lab", nodes=nodes, site={"socket": SOCKET})
 
-    async def open(self, cluster: ClusterRecord, plan: Plan, folder: Path) -> LabSite:
-        """Connect to the holder."""
+    async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> LabSite:
+        """Connect to the holder; a lab without a record may still stand and be taken down."""
         room = _room(folder)
         try:
-            return LabSite(await _connect(room), cluster.nodes, room)
+            return LabSite(await _connect(room), cluster.nodes if cluster else (), room)
         except OSError as error:
             raise Unavailable(
                 f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "
@@ -137,7 +137,7 @@ class LabEngine:
         """Join the sandbox."""
         if all(node.address.startswith("127.") for node in cluster.nodes):
             return None  # isolation none: the nodes are on this machine's own loopback
-        return [*sandbox.boot("enter", "join"), str(_room(folder) / SOCKET)]
+        return [*sandbox.boot("enter", "seatrial.engine.lab.join"), str(_room(folder) / SOCKET)]
 
     def line(self, room: str) -> Line:
         """A Unix socket in the step's room: it is seen from within and without the sandbox."""
