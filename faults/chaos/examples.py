@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import yaml
-
 from seatrial.faults.chaos import (
     aws,
     azure,
@@ -34,6 +32,7 @@ from seatrial.faults.chaos.selector import (
     Selector,
     Victims,
 )
+from seatrial.yaml_text import to_yaml
 
 _LABELS = {"app.kubernetes.io/component": "etcd", "app.kubernetes.io/instance": "trial"}
 _ONE = Victims(mode="one", selector=Selector(namespaces=("trial",), label_selectors=_LABELS))
@@ -163,24 +162,10 @@ def examples() -> Iterator[Experiment]:
         )
 
 
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks. Of its own: other libraries change the shared class."""
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
 def document(example: Experiment) -> str:
     """One object as a YAML document, with a comment that says what it does."""
     action = example.action
-    body = yaml.dump(
-        example.manifest(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
+    body = to_yaml([example.manifest()])
     return f"---\n# {action.title()}: {action.summary}\n{body}"
 
 
