@@ -57,8 +57,10 @@ async def packets(isolation: str, folder: Path) -> None:
                 "peers": ["n2"],
             }
             fault = planned(kind, kind.name, **options)
-            before = await kind.prove_injected(world, fault, ["n1"])
-            assert not before.seen, before
+            thorough = kind in (kinds.DELAY, kinds.DUPLICATE, kinds.RATE)
+            if thorough:
+                before = await kind.prove_injected(world, fault, ["n1"])
+                assert not before.seen, before
             await kind.inject(world, fault, ["n1"])
             await kind.inject(world, fault, ["n1"])
             injected = await kind.prove_injected(world, fault, ["n1"])
@@ -66,8 +68,9 @@ async def packets(isolation: str, folder: Path) -> None:
             both = options["direction"] == "both"
             assert f"{4 if both else 5} others are whole" in injected.sentence, injected
             assert lab.audit() != ()
-            early = await kind.prove_healed(world, fault, ["n1"])
-            assert not early.seen, early
+            if thorough:
+                early = await kind.prove_healed(world, fault, ["n1"])
+                assert not early.seen, early
             await kind.heal(world, fault, ["n1"])
             await kind.heal(world, fault, ["n1"])
             assert lab.audit() == (), "at once"
