@@ -57,7 +57,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     case = _override(case, overrides)
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
-    _check_cluster(case, target)
+    _check_cluster(case, target, names)
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
     planned = _faults(case, phases, names, seed, _where(overrides))
     workload = workloads.make(case.workload, case.settings)
@@ -219,7 +219,7 @@ def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping
     return names, settings
 
 
-def _check_cluster(case: Case, target: Target) -> None:
+def _check_cluster(case: Case, target: Target, names: Sequence[str]) -> None:
     if case.nodes not in target.node_counts:
         counts = ", ".join(map(str, target.node_counts))
         raise UsageError(
@@ -232,6 +232,12 @@ def _check_cluster(case: Case, target: Target) -> None:
             if victims not in roles:
                 raise UsageError(
                     f"fault {choice.kind!r} on {victims!r}: {target.name} knows {', '.join(roles)}"
+                )
+        for peers in (options.get("peers") for options in choice.options):
+            if isinstance(peers, str) and peers not in (*roles, *names):
+                raise UsageError(
+                    f"fault {choice.kind!r} towards {peers!r}: {target.name} knows "
+                    f"{', '.join(roles)}, and nodes are {', '.join(names)}"
                 )
 
 
