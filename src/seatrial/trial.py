@@ -81,6 +81,9 @@ class TrialFolder:
         self.data = root / "data"
         #: A copy of the nodes' data, with `--keep`.
         self.nodes = root / "nodes"
+        #: Samples of probes that were asked inside the lab, and on the host.
+        self.samples = self.metrics / "samples.jsonl"
+        self.samples_host = self.metrics / "samples-host.jsonl"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 

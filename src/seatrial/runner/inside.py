@@ -24,6 +24,7 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner.load import Load
 from seatrial.runner.nemesis import Nemesis
+from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.trial import TrialFolder
@@ -55,6 +56,7 @@ class Session:
         self.phase = ""
         self.phase_ends_ns: int | None = None
         self.nemesis: Nemesis | None = None
+        self.probing = Probing(plan, folder, self.clock)
         #: What happened to nodes that nobody planned, in sentences.
         self.unplanned: list[str] = []
 
@@ -94,6 +96,7 @@ class Session:
             with contextlib.suppress(SeatrialError):  # a full disk must not keep it from healing
                 self.enter("teardown")
             await self.load.close()
+            self.unplanned += await self.probing.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lab.heal_everything(), 20)
             leaks = lab.audit()
@@ -108,6 +111,7 @@ class Session:
     async def _with_cluster(self, lab: Lab) -> None:
         self.enter("prepare")
         await self.load.connect(lab.nodes)
+        await self.probing.start(self.load.target, lab.nodes)
         self.nemesis = Nemesis(
             lab.world,
             lambda: self.load.target.locate(lab.nodes),
@@ -123,8 +127,14 @@ class Session:
             enter=self.enter,
             clock=self.clock,
             stop=self.stop,
+            warm_up=self._warm_up if self.probing.asks else None,
         )
+        await self.probing.end_of_load()
         await self._finish(lab)
+
+    async def _warm_up(self) -> None:
+        for silent in await self.probing.warm_up():
+            emit("note", text=f"nothing read yet: {silent}")
 
     async def _finish(self, lab: Lab) -> None:
         """Quiesce and the final reads."""
@@ -150,6 +160,7 @@ class Session:
             await asyncio.sleep(FLUSH_S)
             self.writer.tick()
             beat += 1
+            self.probing.flush()
             if beat % int(TICK_S / FLUSH_S) == 0:
                 emit("tick", **self._reading())
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from seatrial import targets
-from seatrial.engine.lab import sandbox
+from seatrial.engine.lab import prometheus, sandbox
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
 from seatrial.runner import judge, store
@@ -167,7 +167,9 @@ def _tail(folder: TrialFolder, code: int) -> str:
 
 
 def check_unavailable(plan: Plan) -> None:
-    """Raise `Unavailable` for engines that this command cannot drive."""
+    """Raise `Unavailable` for engines that this command cannot drive, and what is not installed."""
+    if plan.prometheus == "auto":
+        prometheus.find()
     if plan.engine != "lab":
         raise Unavailable(
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from seatrial.plan import PlannedPhases
@@ -55,8 +55,12 @@ async def run_stretches(
     enter: Enter,
     clock: Callable[[], int],
     stop: asyncio.Event,
+    warm_up: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Carry the load through its stretches, or until `stop`; the load has ended on return.
+
+    `warm_up` runs under the load before its first stretch: what is measured needs something to
+    measure.
 
     Without a word of healing the stretch after is left out: it would be judged as healed.
     """
@@ -68,6 +72,10 @@ async def run_stretches(
         return await _until((at_ns - clock()) / 1e9, running, stop)
 
     try:
+        if warm_up is not None:
+            enter("warm-up")
+            if not await unless_stopped(_wait_for(warm_up), stop):
+                return
         start_ns = clock()
         enter("steady-before", phases.before_s)
         if await until(start_ns + int(phases.before_s * 1e9)) or await harm.ready():
@@ -86,6 +94,10 @@ async def run_stretches(
         watcher.cancel()
         await harm.cancel()
         await running
+
+
+async def _wait_for(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
 
 
 async def _until(left_s: float, load: asyncio.Task[None], stop: asyncio.Event) -> bool:

@@ -19,7 +19,8 @@ from seatrial.runner.steps.line import LineClient
 from seatrial.runner.steps.notices import WorkloadNotice
 from seatrial.runner.steps.rooms import SteadyRecord
 from seatrial.runner.steps.step import Outcome, Step
-from seatrial.steady_state_ops import Reading, evaluate
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import Reading
 from seatrial.verdict import Json, Validity, join
 
 #: How long the load may take to begin, and a stretch to end beyond its planned length.
