@@ -54,14 +54,33 @@ class PlannedPhases(_Data):
 
 
 class PlannedQuorum(_Data):
-    """What is left of the cluster during one fault (or several that overlap)."""
+    """What is left of the cluster during one fault (or several that overlap).
+
+    `impaired` nodes do not answer or lack a majority, `victims` are those and the slowed ones;
+    both at worst. `survivors` is the group that still holds a majority, empty where a role of the
+    moment decides. `clients` says what a client still gets from whom.
+    """
 
     from_s: float
     to_s: float
     faults: tuple[str, ...]
     impaired: int
+    victims: int = 0
     majority: Literal["survives", "may be lost", "is lost"]
+    survivors: tuple[str, ...] = ()
     sentence: str
+    clients: str = ""
+
+
+class PlannedBlast(_Data):
+    """The blast radius of a whole plan: its worst moment, and how long a majority is in danger."""
+
+    victims_max: int
+    nodes: int
+    alive_max: int
+    fault_s: float
+    may_be_lost_s: float
+    is_lost_s: float
 
 
 class Plan(_Data):
@@ -79,6 +98,7 @@ class Plan(_Data):
     phases: PlannedPhases
     faults: tuple[PlannedFault, ...]
     quorum: tuple[PlannedQuorum, ...]
+    blast: PlannedBlast | None = None
     steady_states: tuple[SteadyState, ...]
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits

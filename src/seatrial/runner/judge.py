@@ -6,6 +6,7 @@ measured, healed) and how it ended. Nothing unproven is green.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -22,10 +23,11 @@ from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import phases
+from seatrial.history.windows import fault_windows, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.quorum import majority_of
 from seatrial.steady_state_ops import SteadyStateResult, evaluate
 from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
@@ -191,7 +193,7 @@ def judge_trial(
     notes = _notes(folder, loaded.note)
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
-    options = only if only is not None else planned_options(plan)
+    options = only if only is not None else planned_options(plan, history)
     verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
     load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
@@ -229,15 +231,15 @@ def read_plan(folder: TrialFolder) -> Plan:
         raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
-def planned_options(plan: Plan) -> dict[str, CheckOptions]:
-    """The checkers of a plan; `stats` learns the plan's limits and which faults may stop it."""
-    stops = sorted({f for q in plan.quorum if q.majority != "survives" for f in q.faults})
+def planned_options(plan: Plan, history: History) -> dict[str, CheckOptions]:
+    """The checkers of a plan; `stats` learns its limits and when everything may rightly stop."""
+    stops: list[Json] = [[*span] for span in _may_stop(plan, history)]
     bounds: dict[str, Json] = {
         "fs": list(plan.workload.fs),
         "min_ok": plan.limits.min_ok,
         "min_ok_in_fault": plan.limits.min_ok_in_fault,
         "min_attempts_in_fault": plan.limits.min_attempts_in_fault,
-        "may_stop": list(stops),
+        "may_stop_ns": stops,
     }
     out = {name: options_from(document) for name, document in plan.checkers.items()}
     out["stats"] = options_from({**bounds, **plan.checkers.get("stats", {})})
@@ -245,6 +247,27 @@ def planned_options(plan: Plan) -> dict[str, CheckOptions]:
         nodes: dict[str, Json] = {"nodes": list(plan.target.nodes)}
         out["replicas"] = options_from({**nodes, **plan.checkers["replicas"]})
     return out
+
+
+def _may_stop(plan: Plan, history: History) -> list[tuple[int, int]]:
+    """When the faults that were really alive, on their real victims, left no sure majority."""
+    planned = {fault.id: fault for fault in plan.faults}
+    last = int(history.time_ns[-1]) if len(history) else 0
+    spans: list[tuple[int, int, PlannedFault]] = []
+    for window in fault_windows(history):
+        fault = planned.get(window.fault)
+        if fault is not None and window.victims:
+            end = window.end_ns if window.end_ns is not None else last
+            real = fault.model_copy(update={"nodes": window.victims})
+            spans.append((window.start_ns, end, real))
+    edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
+    found: list[tuple[int, int]] = []
+    for low, high in itertools.pairwise(edges):
+        alive = [fault for start, end, fault in spans if start <= low and end >= high]
+        if alive and majority_of(alive, plan.target.nodes) != "survives":
+            joined = bool(found) and found[-1][1] == low
+            found[-1:] = [(found[-1][0], high)] if joined else [*found[-1:], (low, high)]
+    return found
 
 
 def keep(folder: TrialFolder, judgement: Judgement) -> None:

@@ -14,7 +14,7 @@ from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
 from seatrial.fault import SIZES, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
-from seatrial.runner.quorum import analyse
+from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice
 from seatrial.target import Target
@@ -57,6 +57,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
     planned = _faults(case, phases, names, seed, overrides.isolation)
     workload = workloads.make(case.workload, case.settings)
+    quorum = analyse(planned, names)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
         case=case.name,
@@ -77,7 +78,8 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         ),
         phases=phases,
         faults=planned,
-        quorum=analyse(planned, names),
+        quorum=quorum,
+        blast=blast(quorum, names),
         steady_states=case.steady_states,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
