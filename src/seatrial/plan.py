@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from seatrial.case import Intent, Limits
 from seatrial.fault import PlannedFault
+from seatrial.safety import TimeWindow, Watched
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
 
@@ -83,6 +84,25 @@ class PlannedBlast(_Data):
     is_lost_s: float
 
 
+class PlannedRamp(_Data):
+    """A ramp: the faults of its group get worse until one of `until` breaks."""
+
+    id: str
+    kind: str
+    victims: str
+    option: str
+    levels: tuple[float, ...]
+    until: tuple[Watched, ...]
+
+
+class PlannedSafety(_Data):
+    """What this trial may never exceed, and what ends its faults at once."""
+
+    victims_max: int | None = None
+    windows: tuple[TimeWindow, ...] = ()
+    aborts: tuple[Watched, ...] = ()
+
+
 class Plan(_Data):
     """All that will happen in one trial."""
 
@@ -99,6 +119,8 @@ class Plan(_Data):
     faults: tuple[PlannedFault, ...]
     quorum: tuple[PlannedQuorum, ...]
     blast: PlannedBlast | None = None
+    ramps: tuple[PlannedRamp, ...] = ()
+    safety: PlannedSafety = PlannedSafety()
     steady_states: tuple[SteadyState, ...]
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits

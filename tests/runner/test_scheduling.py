@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
+from seatrial.runner.allocator import size_of
 from seatrial.runner.quorum import analyse, blast, majority_of
-from seatrial.runner.scheduling import Stretch, expand, size_of
+from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice, Schedule
 
 TOUCHES = {"kill": "process", "pause": "process", "partition": "network"}

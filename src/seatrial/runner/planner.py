@@ -12,11 +12,19 @@ from seatrial import targets, workloads
 from seatrial.case import Case
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
-from seatrial.fault import SIZES, PlannedFault
+from seatrial.fault import PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
+from seatrial.runner.limits import (
+    check_safety,
+    fit_victims,
+    planned_ramps,
+    planned_safety,
+    possible,
+    victims_max,
+)
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
-from seatrial.schedule import FaultChoice
+from seatrial.schedule import FaultChoice, leaves
 from seatrial.target import Target
 from seatrial.verdict import Json
 
@@ -54,7 +62,9 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
-    phases = _phases(case.time_limit_s, bool(case.schedule.choices))
+    case = fit_victims(case, names, target, narrow=overrides.nodes is not None)
+    check_safety(case, names)
+    phases = _phases(case.time_limit_s, case.schedule.root is not None)
     planned = _faults(case, phases, names, seed, overrides.isolation)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
@@ -80,6 +90,8 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         faults=planned,
         quorum=quorum,
         blast=blast(quorum, names),
+        ramps=planned_ramps(case),
+        safety=planned_safety(case, names),
         steady_states=case.steady_states,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
@@ -126,9 +138,9 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.target is not None:
         changes["target"] = overrides.target
     if overrides.faults is not None:
-        known = {choice.kind: choice for choice in case.schedule.choices}
+        known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
-        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices, "pattern": None})
     case = case.model_copy(update=changes)
     _check_numbers(case)
     return case
@@ -170,13 +182,6 @@ def _check_cluster(case: Case, target: Target) -> None:
             f"{case.nodes} nodes: {target.name} can be made of {counts}\n\n"
             f"hint: --nodes {min(target.node_counts, key=lambda n: abs(n - case.nodes - 0.1))}"
         )
-    roles = (*SIZES, *target.roles)
-    for choice in case.schedule.choices:
-        for victims in choice.victims:
-            if victims not in roles:
-                raise UsageError(
-                    f"fault {choice.kind!r} on {victims!r}: {target.name} knows {', '.join(roles)}"
-                )
 
 
 def _phases(time_limit_s: float, faults: bool) -> PlannedPhases:
@@ -200,25 +205,12 @@ def _faults(
     seed: int,
     isolation: str,
 ) -> tuple[PlannedFault, ...]:
-    choices = tuple(_possible(choice, names, isolation) for choice in case.schedule.choices)
-    schedule = case.schedule.model_copy(update={"choices": choices})
-    touches = {choice.kind: fault_shelf.kind(choice.kind).touches for choice in choices}
+    schedule = possible(case.schedule, names, isolation)
+    touches = {
+        choice.kind: fault_shelf.kind(choice.kind).touches for choice in leaves(schedule.root)
+    }
     stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
-    return expand(schedule, stretch, names, seed, touches)
-
-
-def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> FaultChoice:
-    """The choice without the option sets that this cluster is too small for.
-
-    Raises `UsageError` with the reason where none is left.
-    """
-    kind = fault_shelf.kind(choice.kind)
-    reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
-    kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
-    if not kept:
-        hint = "" if "hint:" in reasons[0] else "\n\nhint: --faults kill,pause"
-        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}{hint}")
-    return choice.model_copy(update={"options": kept})
+    return expand(schedule, stretch, names, seed, touches, victims_max(case, names))
 
 
 def _checkers(
