@@ -82,6 +82,7 @@ class Session:
             scratch=self.folder.data,
             logs=self.folder.logs,
             isolation=self.plan.isolation,
+            seed=self.plan.seed,
         )
         leaks: tuple[str, ...] = ()
         ticker = asyncio.create_task(self._tick(), name="ticker")
