@@ -27,6 +27,9 @@ COMMANDS = {
     "export": ("seatrial.cli.export:export", "Write a history for other tools."),
     "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
     "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
+    "stop": ("seatrial.cli.stop:stop", "Heal all trials that run and forbid new faults."),
+    "reap": ("seatrial.cli.reap:reap", "Clear what a crash of the tool left behind."),
+    "coverage": ("seatrial.cli.coverage:coverage", "Say what was tried, and what was not."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from seatrial.plan import Plan
 from seatrial.runner.guard import check
 from seatrial.runner.quorum import majority_of
 from seatrial.steady_state_ops import SteadyStateResult, evaluate
-from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
+from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
 OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
@@ -199,12 +200,13 @@ def judge_trial(
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(steady_state_part, results))
+    acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
     verdict = join([*(v.verdict for v in verdicts.values()), *answers])
     return Judgement(
         verdict=verdict,
-        cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),
+        cause=_cause(verdict, verdicts, parts, notes, faults=acted, states=len(states)),
         checkers=verdicts,
         faults=faults,
         steady_states=states,
@@ -312,6 +314,8 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     verdict, cause = Validity.UNKNOWN, ""
     if seen is None:
         cause = f"{what} left no evidence: the trial ended before it"
+    elif seen.skipped:
+        verdict, cause = Validity.VALID, f"{what} was left out: {seen.skipped}"
     elif seen.error:
         cause = f"{what}: {seen.error}"
     elif seen.effect is None or not seen.effect.seen:
@@ -340,6 +344,7 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
             "end_s": seconds(seen.healed_ns if seen else None),
         },
         "injected": bool(seen and seen.injected_ns is not None),
+        "skipped": seen.skipped if seen else "",
         "effect": _proof_document(seen.effect if seen else None),
         "healed": _proof_document(seen.recovery if seen else None),
     }
@@ -378,11 +383,13 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
         how = {
             "running": "the tool was killed in the middle of the trial",
             "interrupted": "the trial was interrupted",
+            "aborted": "the trial was aborted",
             "failed": "the tool failed",
         }[record.status]
         out.append(
             Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
         )
+    out += [_ramp_part(ramp) for ramp in record.ramps]
     if cut:
         out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
     if record.leaks:
@@ -397,6 +404,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
     return out
 
 
+def _ramp_part(ramp: RampOutcome) -> Part:
+    """A ramp's answer; one that read nothing at any level has none."""
+    found = ramp.broke is not None or ramp.held is not None
+    verdict = Validity.VALID if found else Validity.UNKNOWN
+    document = cast(dict[str, Json], ramp.model_dump(mode="json"))
+    return Part(ramp.id, verdict, ramp.sentence, document)
+
+
 def _cause(
     verdict: Validity,
     checkers: Mapping[str, Verdict],
@@ -409,16 +424,17 @@ def _cause(
     """The first and gravest reason, in one sentence."""
     if not checkers and not parts and not notes:
         raise UsageError("no checker was named and none could be guessed\n\nhint: --checker NAME")
+    found = [part.cause for part in notes if part.verdict is Validity.VALID]
     if verdict is not Validity.VALID:
         ended = [part.cause for part in notes if part.verdict is verdict]
         reasons = [f"{name}: {v.cause}" for name, v in checkers.items() if v.verdict is verdict]
         reasons = ended + reasons + [part.cause for part in parts if part.verdict is verdict]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return reasons[0] + more
+        return "; ".join([reasons[0] + more, *found])
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
     if faults:
         told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:
         told.append(f"{states} steady states held")
-    return "; ".join(told)
+    return "; ".join([*told, *found])
