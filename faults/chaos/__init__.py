@@ -12,14 +12,24 @@ of bounds or does not belong together raises `UsageError` as soon as the value i
                                target=pods(namespace, peers))
         return experiment(fault, namespace, action, pods(namespace, victims)).manifest()
 
-Names that stay: `experiment`, `Experiment`, `Action`, `Victims`, `MachineVictims`, `Selector`,
-`MachineSelector`, `Expression`, `pods`, `machines`, and one module a kind with a class an action.
+Names that stay: `experiment`, `workflow`, `Experiment`, `Action`, `Victims`, `MachineVictims`,
+`Selector`, `MachineSelector`, `Expression`, `pods`, `machines`, and one module a kind with a class
+an action (`pod`, `network`, `io`, `stress`, `time`, `dns`, `http`, `jvm`, `kernel`, `block`,
+`machine`, `aws`, `gcp`, `azure`). `catalogue` lists all actions, `examples` has one of each.
 """
 
 from __future__ import annotations
 
 from seatrial.faults.chaos.action import Action
-from seatrial.faults.chaos.experiment import API_VERSION, Experiment, experiment, object_name
+from seatrial.faults.chaos.experiment import (
+    API_VERSION,
+    Experiment,
+    envelope,
+    experiment,
+    object_labels,
+    object_name,
+    workflow,
+)
 from seatrial.faults.chaos.selector import (
     Expression,
     MachineSelector,
@@ -39,8 +49,11 @@ __all__ = [
     "MachineVictims",
     "Selector",
     "Victims",
+    "envelope",
     "experiment",
     "machines",
+    "object_labels",
     "object_name",
     "pods",
+    "workflow",
 ]

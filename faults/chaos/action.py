@@ -22,6 +22,8 @@ class Action(Data):
     kind: ClassVar[str]
     #: The object's `action`; "" where the kind has no such field.
     action: ClassVar[str]
+    #: Its name among the actions of its kind, where that is not the object's `action`.
+    called: ClassVar[str] = ""
     #: What it does, in one sentence.
     summary: ClassVar[str]
     scope: ClassVar[Scope] = "pods"
@@ -52,9 +54,14 @@ class Action(Data):
         return f"belongs to {', '.join(owners)}, not to this action" if owners else ""
 
     @classmethod
+    def short(cls) -> str:
+        """Its name among the actions of its kind: `delay`."""
+        return cls.called or cls.action
+
+    @classmethod
     def title(cls) -> str:
-        """`NetworkChaos delay`, or the kind alone where it has one action without a name."""
-        return f"{cls.kind} {cls.action}".strip()
+        """`NetworkChaos delay`."""
+        return f"{cls.kind} {cls.short()}"
 
 
 def places(action: type[Action]) -> Iterator[tuple[str, At]]:

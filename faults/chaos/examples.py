@@ -5,7 +5,10 @@ They are real values, so they are checked like any other; the tests check them a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+import yaml
 
 from seatrial.faults.chaos import (
     aws,
@@ -152,9 +155,21 @@ def examples() -> Iterator[Experiment]:
     """One experiment of 30 s for every action, named after it; each name once."""
     for action in ACTIONS:
         yield Experiment(
-            name=action.title().lower().replace(" ", "-").replace("_", "-"),
+            name=re.sub("[^a-z0-9]+", "-", action.title().lower()),
             namespace="trial",
             action=action,
             on=_ON[action.scope],
             duration_s=30,
         )
+
+
+def document(example: Experiment) -> str:
+    """One object as a YAML document, with a comment that says what it does."""
+    action = example.action
+    body = yaml.safe_dump(example.manifest(), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n# {action.title()}: {action.summary}\n{body}"
+
+
+def documents() -> str:
+    """All examples as one stream of YAML documents."""
+    return "".join(document(example) for example in examples())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, InstanceOf, model_validator
@@ -18,6 +18,16 @@ from seatrial.verdict import Json
 
 API_VERSION = "chaos-mesh.org/v1alpha1"
 _NAME_MAX = 63
+#: Fields of a Workflow's template that are not their kind with a small first letter.
+_FIELDS = {
+    "PhysicalMachineChaos": "physicalmachineChaos",
+    "AWSChaos": "awsChaos",
+    "GCPChaos": "gcpChaos",
+    "DNSChaos": "dnsChaos",
+    "HTTPChaos": "httpChaos",
+    "IOChaos": "ioChaos",
+    "JVMChaos": "jvmChaos",
+}
 _NEEDS = {"pods": Victims, "machines": MachineVictims}
 
 
@@ -55,20 +65,15 @@ class Experiment(Data):
 
     def manifest(self) -> dict[str, Json]:
         """The object, as JSON. O(size)."""
-        return {
-            "apiVersion": API_VERSION,
-            "kind": self.action.kind,
-            "metadata": {
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": {"app.kubernetes.io/managed-by": "seatrial", **self.labels},
-            },
-            "spec": self.spec(),
-        }
+        return envelope(self.action.kind, self.name, self.namespace, self.spec(), self.labels)
 
     def spec(self) -> dict[str, Json]:
         """The object's `spec` alone."""
-        spec = self.action.spec() | {"duration": seconds(self.duration_s)}
+        return self.template() | {"duration": seconds(self.duration_s)}
+
+    def template(self) -> dict[str, Json]:
+        """The `spec` inside a Workflow, whose template has a `deadline` instead of a `duration`."""
+        spec = self.action.spec()
         again = self.action.duration_at
         if again is not None:
             put(spec, again.path, again.write(self.duration_s))
@@ -79,6 +84,22 @@ class Experiment(Data):
         return spec
 
 
+def envelope(
+    kind: str, name: str, namespace: str, spec: Mapping[str, Json], labels: Mapping[str, str]
+) -> dict[str, Json]:
+    """An object of any Chaos Mesh kind around its `spec`."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/managed-by": "seatrial", **labels},
+        },
+        "spec": dict(spec),
+    }
+
+
 def object_name(fault: PlannedFault) -> str:
     """The fault's id as the name of an object (RFC 1123 label)."""
     name = re.sub(r"[^a-z0-9]+", "-", fault.id.lower()).strip("-")[:_NAME_MAX].rstrip("-")
@@ -87,16 +108,44 @@ def object_name(fault: PlannedFault) -> str:
     return name
 
 
+def object_labels(fault: PlannedFault) -> dict[str, str]:
+    """What a fault's objects are found by."""
+    return {"seatrial/fault": object_name(fault), "seatrial/kind": fault.kind}
+
+
 def experiment(
     fault: PlannedFault, namespace: str, action: Action, on: Victims | MachineVictims | None
 ) -> Experiment:
     """The object for a fault of a plan: named and labelled after it, for its duration."""
-    name = object_name(fault)
     return Experiment(
-        name=name,
+        name=object_name(fault),
         namespace=namespace,
         action=action,
         on=on,
         duration_s=fault.duration_s,
-        labels={"seatrial/fault": name, "seatrial/kind": fault.kind},
+        labels=object_labels(fault),
     )
+
+
+def workflow(fault: PlannedFault, namespace: str, parts: Sequence[Experiment]) -> dict[str, Json]:
+    """One object (a Chaos Mesh Workflow) that does several things at once, for the duration.
+
+    A template may have no `duration` of its own (the webhook refuses it): it has a `deadline`.
+    """
+    deadline = seconds(fault.duration_s)
+    names = [f"{part.action.short()}-{number}" for number, part in enumerate(parts, 1)]
+    templates: list[Json] = [
+        {"name": "all", "templateType": "Parallel", "deadline": deadline, "children": [*names]}
+    ]
+    for name, part in zip(names, parts, strict=True):
+        kind = part.action.kind
+        templates.append(
+            {
+                "name": name,
+                "templateType": kind,
+                "deadline": deadline,
+                _FIELDS.get(kind, kind[0].lower() + kind[1:]): part.template(),
+            }
+        )
+    spec: dict[str, Json] = {"entry": "all", "templates": templates}
+    return envelope("Workflow", object_name(fault), namespace, spec, object_labels(fault))

@@ -62,8 +62,6 @@ class HttpAction(Action):
 
     kind: ClassVar[str] = "HTTPChaos"
     action: ClassVar[str] = ""
-    #: The action's name in the spec.
-    named: ClassVar[str]
     #: Fields that mean something to one target only.
     only: ClassVar[dict[str, Target]] = {}
 
@@ -99,16 +97,11 @@ class HttpAction(Action):
                 )
         return self
 
-    @classmethod
-    def title(cls) -> str:
-        """The action's name: the kind has no `action`."""
-        return f"HTTPChaos {cls.named}"
-
 
 class Abort(HttpAction):
     """The connection is broken off."""
 
-    named: ClassVar[str] = "abort"
+    called: ClassVar[str] = "abort"
     summary: ClassVar[str] = "break the connection off"
     fixed: ClassVar[dict[str, Json]] = {"abort": True}
 
@@ -116,7 +109,7 @@ class Abort(HttpAction):
 class Delay(HttpAction):
     """Messages come later."""
 
-    named: ClassVar[str] = "delay"
+    called: ClassVar[str] = "delay"
     summary: ClassVar[str] = "hold messages back for a time"
 
     latency_ms: Annotated[Milliseconds, At("delay", milliseconds)] = Field(
@@ -127,14 +120,14 @@ class Delay(HttpAction):
 def _something(action: HttpAction, names: tuple[str, ...]) -> None:
     if not any(getattr(action, name) for name in names):
         raise UsageError(
-            f"{action.title()}: nothing to {action.named}\n\nhint: give one of {', '.join(names)}"
+            f"{action.title()}: nothing to {action.called}\n\nhint: give one of {', '.join(names)}"
         )
 
 
 class Replace(HttpAction):
     """Parts of messages are replaced."""
 
-    named: ClassVar[str] = "replace"
+    called: ClassVar[str] = "replace"
     summary: ClassVar[str] = "replace parts of messages"
     section: ClassVar[str] = "replace"
     only: ClassVar[dict[str, Target]] = {
@@ -167,7 +160,7 @@ class Replace(HttpAction):
 class Patch(HttpAction):
     """Something is added to messages."""
 
-    named: ClassVar[str] = "patch"
+    called: ClassVar[str] = "patch"
     summary: ClassVar[str] = "add something to messages"
     section: ClassVar[str] = "patch"
     only: ClassVar[dict[str, Target]] = {"more_queries": "Request"}

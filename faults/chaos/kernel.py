@@ -47,6 +47,7 @@ class FailRequest(ContainerAction):
 
     kind: ClassVar[str] = "KernelChaos"
     action: ClassVar[str] = ""
+    called: ClassVar[str] = "fail"
     summary: ClassVar[str] = "make requests inside the kernel fail"
     section: ClassVar[str] = "failKernRequest"
 

@@ -149,6 +149,7 @@ class Reorder(NetworkAction):
     """Packets overtake each other: a share goes at once, the others are held back (tc-netem)."""
 
     action: ClassVar[str] = "delay"
+    called: ClassVar[str] = "reorder"
     summary: ClassVar[str] = "let a share of the packets overtake the others, which are held back"
 
     latency_ms: Annotated[Milliseconds, At("delay.latency", milliseconds)] = Field(
@@ -163,11 +164,6 @@ class Reorder(NetworkAction):
     gap: Annotated[Count, At("delay.reorder.gap")] = Field(
         default=1, description="only every so manieth packet may go at once"
     )
-
-    @classmethod
-    def title(cls) -> str:
-        """Its own name: in the object it is a `delay`."""
-        return "NetworkChaos reorder"
 
 
 class Bandwidth(NetworkAction):
@@ -210,16 +206,12 @@ class Rate(NetworkAction):
     """Packets go no faster than a rate (tc-netem's `rate`)."""
 
     action: ClassVar[str] = "netem"
+    called: ClassVar[str] = "rate"
     summary: ClassVar[str] = "send no faster than a rate, with an endless queue"
 
     bits_per_s: Annotated[BitsPerSecond, At("rate.rate", bytes_per_s)] = Field(
         description="rate at which packets go"
     )
-
-    @classmethod
-    def title(cls) -> str:
-        """Its own name: in the object it is a `netem`."""
-        return "NetworkChaos rate"
 
 
 class Netem(NetworkAction):

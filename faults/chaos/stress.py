@@ -34,6 +34,7 @@ class StressAction(ContainerAction):
 class Cpu(StressAction):
     """Workers that do nothing but compute."""
 
+    called: ClassVar[str] = "cpu"
     summary: ClassVar[str] = "take processor time"
     section: ClassVar[str] = "stressors.cpu"
 
@@ -45,15 +46,11 @@ class Cpu(StressAction):
         default=(), description="more options of stress-ng"
     )
 
-    @classmethod
-    def title(cls) -> str:
-        """The stressor's name: the kind has no `action`."""
-        return "StressChaos cpu"
-
 
 class Memory(StressAction):
     """Workers that hold memory."""
 
+    called: ClassVar[str] = "memory"
     summary: ClassVar[str] = "take memory"
     section: ClassVar[str] = "stressors.memory"
 
@@ -80,25 +77,16 @@ class Memory(StressAction):
             )
         return self
 
-    @classmethod
-    def title(cls) -> str:
-        """The stressor's name: the kind has no `action`."""
-        return "StressChaos memory"
-
 
 class StressNg(StressAction):
     """Whatever stress-ng can do."""
 
+    called: ClassVar[str] = "stressng"
     summary: ClassVar[str] = "run stress-ng with arguments of its own"
 
     stressors: Annotated[Text, At("stressngStressors")] = Field(
         description="arguments of stress-ng: `--matrix 1 --timeout 60`"
     )
-
-    @classmethod
-    def title(cls) -> str:
-        """The stressor's name: the kind has no `action`."""
-        return "StressChaos stressng"
 
 
 ACTIONS = (Cpu, Memory, StressNg)

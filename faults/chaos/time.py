@@ -32,6 +32,7 @@ class ClockOffset(ContainerAction):
 
     kind: ClassVar[str] = "TimeChaos"
     action: ClassVar[str] = ""
+    called: ClassVar[str] = "offset"
     summary: ClassVar[str] = "put clocks ahead or behind"
 
     offset_ms: Annotated[Offset, At("timeOffset", milliseconds)] = Field(

@@ -48,8 +48,10 @@ class ClockRecord(BaseModel):
     """How one step's clock was compared with the axis.
 
     `same` says that it is the same kernel's clock (boot and time namespace); the sightings are
-    taken all the same. `offset_ns` and `bound_ns` are those of the last sighting, None if the
-    offset is unknown. `exchanges` counts them, `fastest_ns` is the quickest one.
+    taken all the same. `offset_ns` turns the step's clock into the axis, within `bound_ns`, by the
+    last sighting; None if it is unknown. `skew_ns` is the same offset between the two clocks
+    themselves: 0 within the bound where they are the same. `exchanges` counts the exchanges,
+    `fastest_ns` is the quickest one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +60,7 @@ class ClockRecord(BaseModel):
     step: str
     same: bool
     offset_ns: int | None
+    skew_ns: int | None
     bound_ns: int | None
     exchanges: int
     fastest_ns: int | None

@@ -18,6 +18,8 @@ from seatrial.verdict import Json
 
 #: Sizes that a selector can name besides the target's own roles.
 SIZES = ("one", "minority", "majority", "all")
+#: What `FaultKind.unavailable` is told instead of a lab's isolation: Chaos Mesh on Kubernetes.
+CLUSTER = "cluster"
 
 
 class PlannedFault(BaseModel):
@@ -213,7 +215,10 @@ class FaultKind(Protocol):
         ...
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Why it cannot be done there (with the mend), or "" if it can."""
+        """Why it cannot be done there (with the mend), or "" if it can.
+
+        `isolation` is the lab's (`World.isolation`), or `CLUSTER`.
+        """
         ...
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ def test_rate_and_reorder_are_written_as_the_actions_that_the_crd_knows() -> Non
         (lambda: network.Delay(latency_ms=float("nan")), "finite"),
         (
             lambda: network.Loss.model_validate({"percent": 5, "latency_ms": 3}),
-            "'latency_ms' .* belongs to NetworkChaos delay, NetworkChaos reorder",
+            "'latency_ms' .* belongs to NetworkChaos delay, NetworkChaos netem, NetworkChaos r",
         ),
         (lambda: network.Loss(percent=0), "greater than 0"),
         (lambda: network.Loss(percent=101), r"less than or equal to 100 \(was 101\)"),

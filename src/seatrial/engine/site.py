@@ -154,8 +154,12 @@ class Engine(Protocol):
         """
         ...
 
-    async def open(self, cluster: ClusterRecord, plan: Plan, folder: Path) -> Site:
-        """Reach a cluster; raises `Unavailable` if it is gone."""
+    async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> Site:
+        """Reach a cluster; raises `Unavailable` if it is gone.
+
+        An exit handler may have no record: an engine that finds its clusters by other means (a
+        label) does so then.
+        """
         ...
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:

@@ -231,9 +231,12 @@ class _NemesisBeside:
         self._task: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
 
-    def begin(self, load_start_ns: int) -> None:
+    async def ready(self) -> str:
+        return ""
+
+    def begin(self, from_ns: int) -> None:
         self._task = asyncio.create_task(
-            self._nemesis.run(self._faults, load_start_ns, self._stop), name="nemesis"
+            self._nemesis.run(self._faults, from_ns, self._stop), name="nemesis"
         )
         if self._lookout is not None:
             self._looking = asyncio.create_task(self._lookout.run(), name="lookout")

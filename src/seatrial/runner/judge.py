@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
+from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import fault_windows, phases
+from seatrial.history.windows import Phase, fault_windows, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -131,6 +132,13 @@ def check_names(names: Sequence[str]) -> None:
         _ = shelf.CHECKERS[name]
 
 
+def check_options(options: Mapping[str, CheckOptions]) -> None:
+    """Raise `UsageError` for what a checker cannot take, before anything is judged."""
+    for name, chosen in options.items():
+        if chosen != CheckOptions():
+            shelf.make(name, chosen)
+
+
 def compiled() -> bool:
     """Whether Numba has compiled checkers here before (it keeps them beside the source)."""
     folders = [Path(folder) for folder in shelf.__path__]
@@ -182,11 +190,15 @@ def judge_trial(
     folder: TrialFolder,
     *,
     only: Mapping[str, CheckOptions] | None = None,
+    checked: Mapping[str, Verdict] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states.
+
+    `checked` are the checkers' verdicts where they have been reached before, elsewhere.
+    """
     began = time.monotonic()
     plan = read_plan(folder)
     loaded = load_arrow(folder.history)
@@ -195,8 +207,10 @@ def judge_trial(
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan, history)
-    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
-    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    verdicts = dict(checked or {}) or check_history(
+        history, options, timeout_s=timeout_s, memory=memory, say=say
+    )
+    load_ns = _moments_from(phases(history), plan.phases.before_s)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(steady_state_part, results))
@@ -221,6 +235,14 @@ def judge_trial(
     )
 
 
+def _moments_from(found: Sequence[Phase], before_s: float) -> int:
+    """Where planned moments count from: the load's start, not counting a wait for the faults."""
+    starts = {phase.name: phase.start_ns for phase in found}
+    if "workload" in starts:
+        return starts["workload"] - int(before_s * 1e9)
+    return starts.get("steady-before", 0)
+
+
 def read_plan(folder: TrialFolder) -> Plan:
     """The plan of a stored trial; raises `NoInput` or `BadData`."""
     try:
@@ -233,9 +255,12 @@ def read_plan(folder: TrialFolder) -> Plan:
         raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
-def planned_options(plan: Plan, history: History) -> dict[str, CheckOptions]:
-    """The checkers of a plan; `stats` learns its limits and when everything may rightly stop."""
-    stops: list[Json] = [[*span] for span in _may_stop(plan, history)]
+def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
+    """The checkers of a plan; `stats` learns its limits and when everything may rightly stop.
+
+    The latter is read from the history; without one, nothing may stop.
+    """
+    stops: list[Json] = [[*span] for span in _may_stop(plan, history)] if history else []
     bounds: dict[str, Json] = {
         "fs": list(plan.workload.fs),
         "min_ok": plan.limits.min_ok,
@@ -305,10 +330,11 @@ def fault_parts(
 ) -> list[Part]:
     """What became of each planned fault. Planned and real moments count from the load's start."""
     found = {item.fault.id: item for item in evidence}
-    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
+    return [fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
 
 
-def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+    """What became of one planned fault; `load_ns` is where planned moments count from."""
     whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
     what = f"{fault.id} ({fault.kind} of {whom})"
     verdict, cause = Validity.UNKNOWN, ""
@@ -324,9 +350,24 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     elif seen.recovery is None or not seen.recovery.seen:
         told = seen.recovery.sentence if seen.recovery else "it was not measured"
         cause = f"{what} was not seen to heal: {told}"
+    elif problem := _clock_problem(fault, seen):
+        cause = f"{what}: {problem}"
     else:
         verdict, cause = Validity.VALID, f"{what} acted and healed"
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
+
+
+def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
+    """Why the fault's moments cannot be laid beside the ops', or ""."""
+    if seen.clock_bound_ns is None:
+        return "its clock could not be compared with the load's"
+    bound_s = seen.clock_bound_ns / 1e9
+    if bound_s > BOUND_RATIO_MAX * fault.duration_s:
+        return (
+            f"its moments may be {bound_s:.3f} s off the load's clock, "
+            f"too much for a fault of {fault.duration_s:g} s"
+        )
+    return ""
 
 
 def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
@@ -343,6 +384,9 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
             "start_s": seconds(seen.inject_ns if seen else None),
             "end_s": seconds(seen.healed_ns if seen else None),
         },
+        "clock_bound_s": None
+        if seen is None or seen.clock_bound_ns is None
+        else seen.clock_bound_ns / 1e9,
         "injected": bool(seen and seen.injected_ns is not None),
         "skipped": seen.skipped if seen else "",
         "effect": _proof_document(seen.effect if seen else None),
@@ -386,8 +430,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
             "aborted": "the trial was aborted",
             "failed": "the tool failed",
         }[record.status]
+        why = record.reason.partition("\n\n")[0].rstrip(":")  # the rest quotes logs
         out.append(
-            Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
+            Part(
+                "trial",
+                Validity.UNKNOWN,
+                f"{how}{': ' if why else ''}{why}",
+                {"reason": record.reason},
+            )
         )
     out += [_ramp_part(ramp) for ramp in record.ramps]
     if cut:
@@ -433,6 +483,7 @@ def _cause(
         return "; ".join([reasons[0] + more, *found])
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
+    told += [f"{name}: {v.cause}" for name, v in checkers.items() if not v.judged]
     if faults:
         told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:

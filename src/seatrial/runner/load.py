@@ -91,4 +91,4 @@ class Load:
             kind, error = Type.FAIL, str(failure) or type(failure).__name__
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown) or type(unknown).__name__
-        return Op(kind, op.process, op.f, value, op.key, self._clock(), error)
+        return Op(kind, op.process, op.f, value, op.key, error=error)

@@ -18,8 +18,16 @@ from seatrial.runner.load import Load
 class Harm(Protocol):
     """What breaks the cluster during the stretch of faults, and mends it."""
 
-    def begin(self, load_start_ns: int) -> None:
-        """The stretch of faults begins; their moments count from the load's start."""
+    async def ready(self) -> str:
+        """Wait until the faults that are due first can begin; why there are to be none, or ""."""
+        ...
+
+    def begin(self, from_ns: int) -> None:
+        """The stretch of faults begins; their moments count from `from_ns`.
+
+        That is the load's start, save that a load that had to wait for `ready` does not count the
+        wait.
+        """
         ...
 
     async def healed(self) -> bool:
@@ -65,11 +73,12 @@ async def run_stretches(
     try:
         start_ns = clock()
         enter("steady-before", phases.before_s)
-        if await until(start_ns + int(phases.before_s * 1e9)):
+        if await until(start_ns + int(phases.before_s * 1e9)) or await harm.ready():
             return
+        from_ns = clock() - int(phases.before_s * 1e9)
         enter("workload", phases.faults_s)
-        harm.begin(start_ns)
-        await until(start_ns + int((phases.before_s + phases.faults_s) * 1e9), over)
+        harm.begin(from_ns)
+        await until(from_ns + int((phases.before_s + phases.faults_s) * 1e9), over)
         enter("heal")
         healed = await harm.healed()
         if healed and not stop.is_set():

@@ -122,11 +122,11 @@ class LabEngine:
             await channel.close()
         return ClusterRecord(engine="lab", nodes=nodes, site={"socket": SOCKET})
 
-    async def open(self, cluster: ClusterRecord, plan: Plan, folder: Path) -> LabSite:
-        """Connect to the holder."""
+    async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> LabSite:
+        """Connect to the holder; a lab without a record may still stand and be taken down."""
         room = _room(folder)
         try:
-            return LabSite(await _connect(room), cluster.nodes, room)
+            return LabSite(await _connect(room), cluster.nodes if cluster else (), room)
         except OSError as error:
             raise Unavailable(
                 f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "

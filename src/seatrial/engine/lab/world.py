@@ -279,7 +279,8 @@ class Lab:
         `CannotCreate` if it cannot be written, with all else freed.
         """
         try:
-            await self._supervisor.stop()
+            # An orderly end of etcd takes seconds; nobody needs it where the data is thrown away.
+            await self._supervisor.stop(orderly=keep is not None)
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:

@@ -45,7 +45,12 @@ class Link:
 
     def push(self, packet: bytes, now: int) -> None:
         """A packet enters the row."""
-        self._run(0, (packet,), now)
+        if len(self._stages) != 1:
+            self._run(0, (packet,), now)
+            return
+        for out in self._stages[0].put(packet, now):  # the common case, and twice as quick
+            self.passed += 1
+            self._send(out)
 
     def due(self) -> int | None:
         """When the next box has something to let go; None if all are empty."""
@@ -57,6 +62,11 @@ class Link:
         Times that have passed count as such: a packet that leaves a box late by a busy machine
         enters the next one at the moment at which it was due.
         """
+        if len(self._stages) == 1:
+            for packet in self._stages[0].take_due(now):
+                self.passed += 1
+                self._send(packet)
+            return
         while True:
             at, place = now + 1, -1
             for index, stage in enumerate(self._stages):

@@ -35,7 +35,7 @@ _TUNSETIFF = 0x400454CA
 _IFF_TUN_NO_PI = 0x1001
 _SO_BINDTODEVICE = 25
 _SEND_BUFFER_BYTES = 1 << 20
-_PACKET_BYTES_MAX = 1 << 16
+_PACKET_BYTES_MAX = 1 << 14
 _TIMER_SLACK_NS = 1000
 _IPV4 = 4
 
@@ -151,7 +151,7 @@ class Program:
 
 
 #: Packets that the TUN device holds until they are read (its `txqueuelen`).
-QUEUE_PACKETS = 8192
+QUEUE_PACKETS = 16384
 
 
 def open_tun(name: str) -> int:

@@ -69,6 +69,10 @@ class Stage(Protocol):
         """The packet that is due next, whether its time has come or not; only if one is held."""
         ...
 
+    def take_due(self, now: int) -> list[bytes]:
+        """All packets that are due, in the order of their times."""
+        ...
+
 
 class _Instant:
     """A box that holds nothing."""
@@ -82,6 +86,10 @@ class _Instant:
     def take(self) -> bytes:
         """Never: nothing is held."""
         raise IndexError("this box holds no packet")
+
+    def take_due(self, now: int) -> list[bytes]:
+        """None."""
+        return []
 
 
 class Loss(_Instant):
@@ -166,6 +174,16 @@ class _Timed:
         self._bytes -= len(packet)
         return packet
 
+    def take_due(self, now: int) -> list[bytes]:
+        """All packets whose time has come."""
+        heap, out, size = self._heap, [], 0
+        while heap and heap[0][0] <= now:
+            packet = heappop(heap)[2]
+            size += len(packet)
+            out.append(packet)
+        self._bytes -= size
+        return out
+
     def _hold(self, packet: bytes, until: int) -> bool:
         if len(self._heap) >= self._packets_max or self._bytes + len(packet) > self._bytes_max:
             self.dropped += 1
@@ -234,6 +252,13 @@ class _Row:
         packet = self._queue.popleft()[1]
         self._bytes -= len(packet) + HEADER_BYTES
         return packet
+
+    def take_due(self, now: int) -> list[bytes]:
+        """All packets whose time has come."""
+        out = []
+        while self._queue and self._queue[0][0] <= now:
+            out.append(self.take())
+        return out
 
 
 class Rate(_Row):
