@@ -60,3 +60,22 @@ def names(options: CheckOptions, checker: str, name: str) -> tuple[str, ...] | N
     if len(found) != len(value):
         raise _wrong(checker, name, value, "a list of texts")
     return tuple(found)
+
+
+def spans(options: CheckOptions, checker: str, name: str) -> tuple[tuple[int, int], ...]:
+    """A list of pairs of whole numbers, from and to; empty where nothing was said."""
+    value = options.extra.get(name)
+    if value is None:
+        return ()
+    wanted = "a list of pairs of whole numbers"
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise _wrong(checker, name, value, wanted)
+    found = []
+    for pair in value:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise _wrong(checker, name, value, wanted)
+        low, high = pair
+        if not isinstance(low, int) or not isinstance(high, int):
+            raise _wrong(checker, name, value, wanted)
+        found.append((low, high))
+    return tuple(found)

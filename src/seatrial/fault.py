@@ -28,7 +28,9 @@ class PlannedFault(BaseModel):
     `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
     `nodes` are the names fixed by the seed where the role is a size; empty where the role is
     resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
-    among several. `options` are the kind's own settings.
+    among several. `options` are the kind's own settings. Faults of one `group` belong to one
+    pattern of the schedule (`ramp-1`), of which `level` is the height. `shares`: it may meet
+    another fault of the same touch on one victim.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,9 @@ class PlannedFault(BaseModel):
     start_s: float
     duration_s: float
     options: Mapping[str, Json] = {}
+    group: str = ""
+    level: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ COMMANDS = {
     "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
     "steady": ("seatrial.cli.steady:steady", "Print ready-made steady states, or check a file."),
     "step": ("seatrial.cli.step:step", "Carry out one step of a plan (a node of a workflow)."),
+    "stop": ("seatrial.cli.stop:stop", "Heal all trials that run and forbid new faults."),
+    "reap": ("seatrial.cli.reap:reap", "Clear what a crash of the tool left behind."),
+    "coverage": ("seatrial.cli.coverage:coverage", "Say what was tried, and what was not."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
 

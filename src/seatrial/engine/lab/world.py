@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from seatrial.engine.lab import init, syscalls
+from seatrial.engine.lab.inventory import of_machine
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -169,6 +170,7 @@ class Lab:
         )
         self._supervisor = Supervisor({})
         self._made_scratch = self._mounted = self._started = False
+        self._before: frozenset[str] = frozenset()
 
     @property
     def world(self) -> World:
@@ -196,6 +198,7 @@ class Lab:
             self.isolation, self.nodes, self._links, self._supervisor, self._target
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._before = self._inventory()
         self._started = True
 
     def _make_folders(self) -> None:
@@ -250,13 +253,24 @@ class Lab:
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
-        """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        """What is still broken or was left behind since `start`, by the kernel's own tables.
+
+        Links, nodes, and whatever is there now and was not then (or was then and is not now).
+        """
         if not self._started:
             return ()
         found = list(self._links.broken())
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
+        now = self._inventory()
+        found += [f"{line} was left behind" for line in sorted(now - self._before)]
+        found += [f"{line} is gone" for line in sorted(self._before - now)]
         return tuple(found)
+
+    def _inventory(self) -> frozenset[str]:
+        """Mounts, processes and namespaces apart from the nodes' own."""
+        pids = [self._supervisor[name].pid for name in self._names]
+        return of_machine(pid for pid in pids if pid is not None)
 
     async def stop(self, keep: Path | None = None) -> None:
         """End the nodes, free network and data; safe after a `start` that failed.
