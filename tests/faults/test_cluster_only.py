@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -50,6 +51,9 @@ def test_the_catalogue_says_truly_who_can_do_it(name: str) -> None:
     if only == "lab":
         assert kind.unavailable(CLUSTER, NODES, {})
         with pytest.raises(Unavailable):
+            kind.manifest(planned(name), ["n1"], NODES, "trial")
+    elif only == "":
+        with contextlib.suppress(UsageError):  # options that must be given
             kind.manifest(planned(name), ["n1"], NODES, "trial")
 
 

@@ -79,6 +79,7 @@ ALL: Mapping[str, Callable[[], Workflow]] = {
 }
 
 
+@cache
 def made(name: str) -> dict[str, Any]:
-    """One of `ALL` as a document."""
+    """One of `ALL` as a document; nobody changes it."""
     return dict(document(ALL[name]()))

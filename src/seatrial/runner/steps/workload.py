@@ -15,7 +15,7 @@ from seatrial.plan import Plan
 from seatrial.runner import store
 from seatrial.runner.load import Load
 from seatrial.runner.probing import Probing
-from seatrial.runner.steps import notices
+from seatrial.runner.steps import figures, notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
 from seatrial.runner.steps.notices import HealNotice, StopNotice, WorkloadNotice
 from seatrial.runner.steps.rooms import LoadClock, LoadRecord
@@ -235,6 +235,7 @@ def _end(carried: Carried) -> Outcome:
         late=harm.late,
     )
     step.rooms.write(step.room, "load.json", record)
+    figures.keep(step, {"ops": load.counters.completed})
     told = f"{load.counters.completed:,} ops of {step.plan.workload.name}"
     if stopped:
         return Outcome.unproven(f"{told}, then {stopped}")
