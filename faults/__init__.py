@@ -17,6 +17,17 @@ FAULTS = Catalogue(
             "cut links between nodes: isolate, halves, majorities ring, bridge, one direction",
             "seatrial.faults.partition:PARTITION",
         ),
+        "failure": Entry(
+            "SIGTERM a node's process, down for the duration", "seatrial.faults.failure:FAILURE"
+        ),
+        "container-kill": Entry(
+            "SIGKILL a node's process, which is started again at once",
+            "seatrial.faults.container_kill:CONTAINER_KILL",
+        ),
+        "rolling-restart": Entry(
+            "restart one node after another, in an orderly way",
+            "seatrial.faults.rolling_restart:ROLLING_RESTART",
+        ),
     },
 )
 

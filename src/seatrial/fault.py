@@ -110,6 +110,12 @@ class World(Protocol):
         """Whether a packet sent now by `source` gets to `destination` (one way)."""
         ...
 
+    # ── for faults on process, disk, clock, resources, membership and versions ────────────────
+
+    async def end(self, node: str, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after `grace_s`; held down until `restart`; returns when gone."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""

@@ -120,3 +120,11 @@ def test_every_direction_is_covered_by_halves_of_one() -> None:
     for node in NODES:
         found |= pairs(manifest("partition", [node], shape="isolate")["spec"])
     assert found == set(permutations(NODES, 2))
+
+
+def test_failure_and_container_kill_have_their_equals_and_a_rolling_restart_has_none() -> None:
+    assert manifest("failure", ["n1"])["spec"]["action"] == "pod-failure"
+    made = manifest("container-kill", ["n1"])["spec"]
+    assert (made["action"], made["containerNames"]) == ("container-kill", ["node"])
+    with pytest.raises(Unavailable, match="'rolling-restart' has no equal in Chaos Mesh"):
+        manifest("rolling-restart", ["n1"])

@@ -131,6 +131,20 @@ class NodeProcess:
         async with self._lock:  # a start under way ends first, else it would be missed
             await self._kill()
 
+    async def end(self, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after a grace; stays down until `restart`."""
+        self._held = True
+        async with self._lock:
+            if self._popen is None:
+                return
+            self._planned = True
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), grace_s)
+                return
+            await self._kill()
+
     async def stop(self) -> None:
         """End it for good: SIGTERM, and SIGKILL after a bound."""
         self.automatic, self._held = False, True

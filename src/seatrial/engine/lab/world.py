@@ -109,6 +109,10 @@ class LabWorld:
         """Whether a datagram of `source` gets to `destination`."""
         return await self._links.reaches(source, destination, timeout_s)
 
+    async def end(self, node: str, grace_s: float) -> None:
+        """An orderly end; the node stays down until `restart`."""
+        await self._supervisor[node].end(grace_s)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
