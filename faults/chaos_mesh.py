@@ -10,6 +10,17 @@ from seatrial.fault import PlannedFault
 from seatrial.verdict import Json
 
 API_VERSION = "chaos-mesh.org/v1alpha1"
+#: Where a node's data volume is mounted in its container.
+VOLUME_PATH = "/var/lib/seatrial"
+#: Our names of what a disk does → those of IOChaos (FUSE's own).
+IO_METHODS = {
+    "read": ("read",),
+    "write": ("write",),
+    "fsync": ("fsync", "fsyncdir"),
+    "create": ("create", "mkdir", "mknod"),
+    "remove": ("unlink", "rmdir"),
+    "rename": ("rename",),
+}
 _NAME_MAX = 63
 
 
@@ -42,3 +53,22 @@ def pods(namespace: str, names: Sequence[str]) -> dict[str, Json]:
 def duration(fault: PlannedFault) -> str:
     """The fault's length, to the millisecond, as Go's `time.ParseDuration` reads it."""
     return f"{round(fault.duration_s * 1000)}ms"
+
+
+def disk(
+    fault: PlannedFault,
+    namespace: str,
+    victims: Sequence[str],
+    methods: Sequence[str],
+    percent: float,
+) -> dict[str, Json]:
+    """What every IOChaos needs: whom, where, which calls, how often, how long."""
+    calls: list[Json] = [call for method in methods for call in IO_METHODS[method]]
+    return {
+        "volumePath": VOLUME_PATH,
+        "path": f"{VOLUME_PATH}/**/*",
+        "methods": calls,
+        "percent": max(1, round(percent)),
+        "duration": duration(fault),
+        **pods(namespace, victims),
+    }

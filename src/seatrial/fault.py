@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -51,6 +52,33 @@ class Proof:
     seen: bool
     sentence: str
     measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeNeed:
+    """What a plan's faults need of the nodes' volumes; made before the nodes start.
+
+    `plain`: a folder. `sized`: a file system of its own for each node, whose size can be changed.
+    `fuse`: one of the engine's own on top, which can be late, fail and lose what no `fsync` asked
+    for. `metadata`: what makes names durable there (see `lost-writes`); None where it is all the same.
+    """
+
+    kind: Literal["plain", "sized", "fuse"] = "plain"
+    metadata: Literal["journalled", "strict"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRule:
+    """What happens to `percent` of a disk's `methods`: a delay in seconds, or an errno.
+
+    Methods: `read`, `write`, `fsync`, `create`, `remove`, `rename`.
+    """
+
+    methods: tuple[str, ...]
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    errno: int = 0
+    percent: float = 100.0
 
 
 class World(Protocol):
@@ -116,6 +144,30 @@ class World(Protocol):
         """SIGTERM, and SIGKILL after `grace_s`; held down until `restart`; returns when gone."""
         ...
 
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """While `fault` excuses it, the node's process may end by itself: that is planned."""
+        ...
+
+    def volume(self, node: str) -> Path:
+        """The folder of the node's data, as its process sees it."""
+        ...
+
+    async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
+        """Let `rules` be what `fault` does to the node's disk; none ends it. Needs `fuse`."""
+        ...
+
+    async def limit_disk(self, node: str, fault: str, free_bytes: int | None) -> None:
+        """Leave the node's disk so much space; None ends what `fault` took. Needs `sized`."""
+        ...
+
+    async def cut_disk_power(self, node: str) -> None:
+        """From now on nothing reaches the node's disk: no `fsync` returns. Needs `fuse`."""
+        ...
+
+    async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
+        """Throw away what had not reached the disk; how much that was. Its process is down."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""
@@ -161,4 +213,13 @@ class FaultKind(Protocol):
 
         `victims` and `nodes` (all of them) are names of pods.
         """
+        ...
+
+
+@runtime_checkable
+class OnVolumes(Protocol):
+    """A kind that needs more of the nodes' volumes than a folder."""
+
+    def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
+        """What it needs with these options."""
         ...

@@ -16,6 +16,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
+from seatrial import faults as shelf
 from seatrial import targets, workloads
 from seatrial.engine.counters import OpCounters
 from seatrial.engine.interpreter import interpret
@@ -89,6 +90,7 @@ class Session:
             scratch=self.folder.data,
             logs=self.folder.logs,
             isolation=self.plan.isolation,
+            volumes=shelf.volume_need(self.plan.faults),
         )
         leaks: tuple[str, ...] = ()
         ticker = asyncio.create_task(self._tick(), name="ticker")

@@ -104,6 +104,7 @@ class NodeProcess:
         self._pidfd = -1
         self._gone = asyncio.Event()
         self._planned = self._held = False
+        self._excuses: set[str] = set()
         self._quick_exits = self._restarts = 0
         self._again: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -166,6 +167,10 @@ class NodeProcess:
         if self._popen is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
+
+    def excuse(self, fault: str, excused: bool) -> None:
+        """While a fault excuses it, an end of the process counts as planned."""
+        (self._excuses.add if excused else self._excuses.discard)(fault)
 
     def last_words(self) -> str:
         """The last lines of the log."""
@@ -241,7 +246,7 @@ class NodeProcess:
             Exit(
                 node=self.name,
                 pid=process.pid,
-                planned=self._planned,
+                planned=self._planned or bool(self._excuses),
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
                 uptime_s=uptime_s,
