@@ -60,7 +60,7 @@ class VolumeNeed:
 
     `plain`: a folder. `sized`: a file system of its own for each node, whose size can be changed.
     `fuse`: one of the engine's own on top, which can be late, fail and lose what no `fsync` asked
-    for. `metadata`: what makes names durable there (see `lost-writes`); None where it is all the same.
+    for. `metadata`: what makes names durable there (see `lost-writes`); None: it is all the same.
     """
 
     kind: Literal["plain", "sized", "fuse"] = "plain"
