@@ -41,11 +41,11 @@ def flag(options: CheckOptions, checker: str, name: str, default: bool = False) 
     return value
 
 
-def text(options: CheckOptions, checker: str, name: str) -> str | None:
-    """A text, or None where nothing was said."""
-    value = options.extra.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _wrong(checker, name, value, "a text")
+def choice(options: CheckOptions, checker: str, name: str, known: tuple[str, ...]) -> str:
+    """One of a few words; the first where nothing was said."""
+    value = options.extra.get(name, known[0])
+    if not isinstance(value, str) or value not in known:
+        raise _wrong(checker, name, value, " or ".join(map(repr, known)))
     return value
 
 

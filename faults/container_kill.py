@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.fault import PlannedFault, Proof, World
-from seatrial.faults import chaos_mesh, down
+from seatrial.faults import down
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.pod import ContainerKill as ContainerChaos
 from seatrial.verdict import Json
 
 #: How long a process may take to be another one after SIGKILL was sent.
@@ -75,13 +77,8 @@ class ContainerKill:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """PodChaos `container-kill` of the victims' container `node`."""
-        spec: dict[str, Json] = {
-            "action": "container-kill",
-            "containerNames": [CONTAINER],
-            "duration": chaos_mesh.duration(fault),
-            **chaos_mesh.pods(namespace, victims),
-        }
-        return chaos_mesh.experiment("PodChaos", fault, namespace, spec)
+        action = ContainerChaos(container_names=(CONTAINER,))
+        return experiment(fault, namespace, action, pods(namespace, victims)).manifest()
 
 
 def _same(world: World, fault: PlannedFault, victims: Sequence[str]) -> list[str]:

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, VolumeNeed, World
+from seatrial.fault import DiskCall, PlannedFault, Proof, VolumeNeed, World
 from seatrial.faults.options import Options, problem, read
-from seatrial.faults.volume import PROBE, back_again, no_volume
+from seatrial.faults.volume import back_again, no_volume
 from seatrial.verdict import Json
 
 #: How much more than is left a probe tries to write.
 MORE_BYTES = 4 << 20
-_PIECE = bytes(64 * 1024)
 
 
 class DiskFullOptions(Options):
@@ -68,7 +65,7 @@ class DiskFull:
         """A file that is written on the volume ends with ENOSPC."""
         free = read(self.name, DiskFullOptions, fault.options).free_bytes
         readings = await _fill(world, victims, free + MORE_BYTES)
-        roomy = [node for node, (_, number) in readings.items() if number != errno.ENOSPC]
+        roomy = [node for node, call in readings.items() if call.errno != errno.ENOSPC]
         if roomy or not victims:
             said = f"{', '.join(roomy)}: there is space left" if roomy else "no victim"
             return Proof(False, said, _measured(readings))
@@ -82,10 +79,10 @@ class DiskFull:
         free = read(self.name, DiskFullOptions, fault.options).free_bytes
         problems, measured = await back_again(world, victims)
         readings = await _fill(world, victims, free + MORE_BYTES)
-        for node, (_, number) in readings.items():
+        for node, call in readings.items():
             world.excuse(node, fault.id, False)
-            if number:
-                problems.append(f"{node}: writing still ends with {errno.errorcode[number]}")
+            if call.errno:
+                problems.append(f"{node}: writing still ends with {errno.errorcode[call.errno]}")
         measured |= _measured(readings)
         if problems:
             return Proof(False, "; ".join(problems), measured)
@@ -101,35 +98,15 @@ class DiskFull:
         )
 
 
-async def _fill(world: World, victims: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
-    """Write a file of `size` on each volume and remove it: (bytes written, errno or 0)."""
-    found = await asyncio.gather(
-        *(asyncio.to_thread(_write, world.volume(node) / PROBE, size) for node in victims)
-    )
+async def _fill(world: World, victims: Sequence[str], size: int) -> dict[str, DiskCall]:
+    found = await asyncio.gather(*(world.fill_disk(node, size) for node in victims))
     return dict(zip(victims, found, strict=True))
 
 
-def _write(path: Path, size: int) -> tuple[int, int]:
-    written = 0
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        return 0, error.errno or errno.EIO
-    try:
-        while written < size:
-            written += os.write(fd, _PIECE)
-        return written, 0
-    except OSError as error:
-        return written, error.errno or errno.EIO
-    finally:
-        os.close(fd)
-        path.unlink(missing_ok=True)
-
-
-def _measured(readings: Mapping[str, tuple[int, int]]) -> dict[str, Json]:
+def _measured(readings: Mapping[str, DiskCall]) -> dict[str, Json]:
     return {
-        node: {"written_bytes": written, "error": errno.errorcode.get(number, "")}
-        for node, (written, number) in readings.items()
+        node: {"written_bytes": call.written, "error": errno.errorcode.get(call.errno, "")}
+        for node, call in readings.items()
     }
 
 

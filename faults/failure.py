@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from seatrial.fault import PlannedFault, Proof, World
-from seatrial.faults import chaos_mesh, down
+from seatrial.faults import down
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.pod import PodFailure
 from seatrial.faults.options import Options, problem, read
 from seatrial.verdict import Json
 
@@ -63,12 +65,7 @@ class Failure:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """PodChaos `pod-failure` on the victims, for the fault's duration."""
-        spec: dict[str, Json] = {
-            "action": "pod-failure",
-            "duration": chaos_mesh.duration(fault),
-            **chaos_mesh.pods(namespace, victims),
-        }
-        return chaos_mesh.experiment("PodChaos", fault, namespace, spec)
+        return experiment(fault, namespace, PodFailure(), pods(namespace, victims)).manifest()
 
 
 FAILURE = Failure()

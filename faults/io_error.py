@@ -16,11 +16,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from seatrial.fault import DiskRule, PlannedFault, Proof, VolumeNeed, World
-from seatrial.faults import chaos_mesh
+from seatrial.fault import DiskCall, DiskRule, PlannedFault, Proof, VolumeNeed, World
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.io import Fault
 from seatrial.faults.io_latency import samples
 from seatrial.faults.options import Options, problem, read
-from seatrial.faults.volume import Method, Reading, back_again, no_fuse, try_methods
+from seatrial.faults.volume import (
+    VOLUME_PATH,
+    Method,
+    back_again,
+    calls,
+    no_fuse,
+)
 from seatrial.verdict import Json
 
 Errno = Literal["EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"]
@@ -74,10 +81,10 @@ class IoError:
         chosen = read(self.name, IoErrorOptions, fault.options)
         readings = await self._read(world, victims, chosen)
         well = [
-            f"{node}: {method} failed {len(_failed(calls, chosen.number))} of {len(calls)} times"
+            f"{node}: {method} failed {len(_failed(tried, chosen.number))} of {len(tried)} times"
             for node, reading in readings.items()
-            for method, calls in reading.items()
-            if not _failed(calls, chosen.number)
+            for method, tried in reading.items()
+            if not _failed(tried, chosen.number)
         ]
         if well or not victims:
             return Proof(False, "; ".join(well) or "no victim", _measured(readings))
@@ -95,8 +102,8 @@ class IoError:
             world.excuse(node, fault.id, False)
             problems += [
                 f"{node}: {method} still fails"
-                for method, calls in reading.items()
-                if any(number for _, number in calls)
+                for method, tried in reading.items()
+                if any(call.errno for call in tried)
             ]
         measured |= _measured(readings)
         if problems:
@@ -105,10 +112,10 @@ class IoError:
 
     async def _read(
         self, world: World, victims: Sequence[str], chosen: IoErrorOptions
-    ) -> dict[str, Reading]:
+    ) -> dict[str, Mapping[str, tuple[DiskCall, ...]]]:
         times = samples(chosen.percent)
         found = await asyncio.gather(
-            *(try_methods(world, node, chosen.methods, times) for node in victims)
+            *(world.try_disk(node, chosen.methods, times) for node in victims)
         )
         return dict(zip(victims, found, strict=True))
 
@@ -117,27 +124,28 @@ class IoError:
     ) -> dict[str, Json]:
         """IOChaos `fault`."""
         chosen = read(self.name, IoErrorOptions, fault.options)
-        spec: dict[str, Json] = {
-            "action": "fault",
-            "errno": chosen.number,
-            **chaos_mesh.disk(fault, namespace, victims, chosen.methods, chosen.percent),
-        }
-        return chaos_mesh.experiment("IOChaos", fault, namespace, spec)
+        action = Fault(
+            volume_path=VOLUME_PATH,
+            errno=chosen.number,
+            methods=calls(chosen.methods),
+            percent=max(1, round(chosen.percent)),
+        )
+        return experiment(fault, namespace, action, pods(namespace, victims)).manifest()
 
 
-def _failed(calls: Sequence[tuple[float, int]], number: int) -> list[int]:
-    return [seen for _, seen in calls if seen == number]
+def _failed(tried: Sequence[DiskCall], number: int) -> list[DiskCall]:
+    return [call for call in tried if call.errno == number]
 
 
-def _measured(readings: Mapping[str, Reading]) -> dict[str, Json]:
+def _measured(readings: Mapping[str, Mapping[str, tuple[DiskCall, ...]]]) -> dict[str, Json]:
     return {
         node: {
             method: {
-                "calls": len(calls),
-                "errors": [*sorted({errno.errorcode[number] for _, number in calls if number})],
-                "failed": sum(1 for _, number in calls if number),
+                "calls": len(tried),
+                "errors": [*sorted({errno.errorcode[call.errno] for call in tried if call.errno})],
+                "failed": sum(1 for call in tried if call.errno),
             }
-            for method, calls in reading.items()
+            for method, tried in reading.items()
         }
         for node, reading in readings.items()
     }

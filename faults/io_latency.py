@@ -15,10 +15,17 @@ from dataclasses import dataclass
 
 from pydantic import Field, model_validator
 
-from seatrial.fault import DiskRule, PlannedFault, Proof, VolumeNeed, World
-from seatrial.faults import chaos_mesh
+from seatrial.fault import DiskCall, DiskRule, PlannedFault, Proof, VolumeNeed, World
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.io import Latency
 from seatrial.faults.options import Options, problem, read
-from seatrial.faults.volume import Method, Reading, back_again, no_fuse, try_methods
+from seatrial.faults.volume import (
+    VOLUME_PATH,
+    Method,
+    back_again,
+    calls,
+    no_fuse,
+)
 from seatrial.verdict import Json
 
 #: How sure a probe wants to be that it meets one late call among many.
@@ -85,11 +92,11 @@ class IoLatency:
         floor_s = LATE * (chosen.latency_ms - chosen.jitter_ms) / 1000
         measured, quick = _measured(readings), []
         for node, reading in readings.items():
-            for method, calls in reading.items():
-                late = [took for took, _ in calls if took >= floor_s]
-                wanted = len(calls) if chosen.percent == 100 else 1
-                if not calls or len(late) < wanted:
-                    quick.append(f"{node}: {method} late {len(late)} of {len(calls)} times")
+            for method, tried in reading.items():
+                late = [call for call in tried if call.took_s >= floor_s]
+                wanted = len(tried) if chosen.percent == 100 else 1
+                if not tried or len(late) < wanted:
+                    quick.append(f"{node}: {method} late {len(late)} of {len(tried)} times")
         if quick or not victims:
             return Proof(False, "; ".join(quick) or "no victim", measured)
         said = ", ".join(chosen.methods)
@@ -104,8 +111,8 @@ class IoLatency:
         readings = await _read(world, victims, chosen.methods, samples(chosen.percent))
         floor_s = LATE * (chosen.latency_ms - chosen.jitter_ms) / 1000
         for node, reading in readings.items():
-            for method, calls in reading.items():
-                middle_s = statistics.median(took for took, _ in calls) if calls else math.inf
+            for method, tried in reading.items():
+                middle_s = statistics.median(call.took_s for call in tried) if tried else math.inf
                 if middle_s >= floor_s:
                     problems.append(f"{node}: {method} still takes {middle_s:.3g} s")
         measured |= _measured(readings)
@@ -118,12 +125,13 @@ class IoLatency:
     ) -> dict[str, Json]:
         """IOChaos `latency`; it knows no jitter."""
         chosen = read(self.name, IoLatencyOptions, fault.options)
-        spec: dict[str, Json] = {
-            "action": "latency",
-            "delay": f"{round(chosen.latency_ms * 1000)}us",
-            **chaos_mesh.disk(fault, namespace, victims, chosen.methods, chosen.percent),
-        }
-        return chaos_mesh.experiment("IOChaos", fault, namespace, spec)
+        action = Latency(
+            volume_path=VOLUME_PATH,
+            latency_ms=chosen.latency_ms,
+            methods=calls(chosen.methods),
+            percent=max(1, round(chosen.percent)),
+        )
+        return experiment(fault, namespace, action, pods(namespace, victims)).manifest()
 
 
 def samples(percent: float) -> int:
@@ -136,21 +144,21 @@ def samples(percent: float) -> int:
 
 async def _read(
     world: World, victims: Sequence[str], methods: Sequence[str], times: int
-) -> dict[str, Reading]:
-    found = await asyncio.gather(*(try_methods(world, node, methods, times) for node in victims))
+) -> dict[str, Mapping[str, tuple[DiskCall, ...]]]:
+    found = await asyncio.gather(*(world.try_disk(node, methods, times) for node in victims))
     return dict(zip(victims, found, strict=True))
 
 
-def _measured(readings: Mapping[str, Reading]) -> dict[str, Json]:
+def _measured(readings: Mapping[str, Mapping[str, tuple[DiskCall, ...]]]) -> dict[str, Json]:
     return {
         node: {
             method: {
-                "calls": len(calls),
-                "median_ms": round(statistics.median(t for t, _ in calls) * 1000, 3),
-                "max_ms": round(max(t for t, _ in calls) * 1000, 3),
+                "calls": len(tried),
+                "median_ms": round(statistics.median(call.took_s for call in tried) * 1000, 3),
+                "max_ms": round(max(call.took_s for call in tried) * 1000, 3),
             }
-            for method, calls in reading.items()
-            if calls
+            for method, tried in reading.items()
+            if tried
         }
         for node, reading in readings.items()
     }

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.fault import PlannedFault, Proof, World
-from seatrial.faults import chaos_mesh, down
+from seatrial.faults import down
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.pod import PodFailure
 from seatrial.verdict import Json
 
 
@@ -52,12 +54,7 @@ class Kill:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """PodChaos `pod-failure` on the victims, for the fault's duration."""
-        spec: dict[str, Json] = {
-            "action": "pod-failure",
-            "duration": chaos_mesh.duration(fault),
-            **chaos_mesh.pods(namespace, victims),
-        }
-        return chaos_mesh.experiment("PodChaos", fault, namespace, spec)
+        return experiment(fault, namespace, PodFailure(), pods(namespace, victims)).manifest()
 
 
 KILL = Kill()

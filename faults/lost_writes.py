@@ -15,10 +15,8 @@ that POSIX promises. Chaos Mesh has nothing like it.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from seatrial.errors import Unavailable
@@ -30,7 +28,7 @@ from seatrial.faults.volume import no_fuse
 from seatrial.verdict import Json
 
 KEPT, LOST = ".seatrial-synced", ".seatrial-unsynced"
-_MARK = b"written before the power went\n"
+MARK = "written before the power went\n"
 
 
 class LostWritesOptions(Options):
@@ -60,9 +58,7 @@ class LostWrites:
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Power off, all victims at once: disk, process, and what the disk did not have."""
         down.take(world, fault, victims)
-        await asyncio.gather(
-            *(asyncio.to_thread(_leave_marks, world.volume(node)) for node in victims)
-        )
+        await asyncio.gather(*(_leave_marks(world, node) for node in victims))
         for node in victims:
             self._cut.take(world, fault.id, node, None)
         await asyncio.gather(*(world.cut_disk_power(node) for node in victims))
@@ -79,7 +75,8 @@ class LostWrites:
         """Power on, and start those again that no other fault holds down."""
         await self._restore(world, fault)
         for node in victims:
-            await asyncio.to_thread(_remove_marks, world.volume(node))
+            await world.remove_file(node, KEPT)
+            await world.remove_file(node, LOST)
         await down.release(world, fault)
 
     async def prove_injected(
@@ -89,15 +86,15 @@ class LostWrites:
         gone = await down.prove_gone(world, fault, victims)
         measured, problems = dict(gone.measured), [] if gone.seen else [gone.sentence]
         for node in victims:
-            kept, lost = await asyncio.to_thread(_read_marks, world.volume(node))
+            kept, lost = await world.get_file(node, KEPT), await world.get_file(node, LOST)
             seen = measured.get(node)
             measured[node] = {
                 **(seen if isinstance(seen, dict) else {}),
-                "synced_file": "whole" if kept == _MARK else "damaged",
+                "synced_file": "whole" if kept == MARK else "damaged",
                 "unsynced_file": "gone" if lost is None else f"{len(lost)} bytes",
                 "lost": dict(self._lost.note(world, fault.id, node) or {}),
             }
-            if kept != _MARK:
+            if kept != MARK:
                 problems.append(f"{node}: what was synced is damaged too")
             if lost:
                 problems.append(f"{node}: what was not synced is still there")
@@ -122,38 +119,10 @@ class LostWrites:
         )
 
 
-def _leave_marks(folder: Path) -> None:
+async def _leave_marks(world: World, node: str) -> None:
     """One file that is on the disk with its name, one that is not."""
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name, synced in ((KEPT, True), (LOST, False)):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            file = os.open(folder / name, flags, 0o600)
-            try:
-                os.write(file, _MARK)
-                if synced:
-                    os.fsync(file)
-                    os.fsync(directory)
-            finally:
-                os.close(file)
-    finally:
-        os.close(directory)
-
-
-def _read_marks(folder: Path) -> tuple[bytes | None, bytes | None]:
-    return _content(folder / KEPT), _content(folder / LOST)
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _remove_marks(folder: Path) -> None:
-    for name in (KEPT, LOST):
-        (folder / name).unlink(missing_ok=True)
+    await world.put_file(node, KEPT, MARK, True)
+    await world.put_file(node, LOST, MARK, False)
 
 
 LOST_WRITES = LostWrites()

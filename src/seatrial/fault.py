@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +18,8 @@ from seatrial.verdict import Json
 
 #: Sizes that a selector can name besides the target's own roles.
 SIZES = ("one", "minority", "majority", "all")
+#: What `FaultKind.unavailable` is told instead of a lab's isolation: Chaos Mesh on Kubernetes.
+CLUSTER = "cluster"
 
 
 class PlannedFault(BaseModel):
@@ -79,6 +80,15 @@ class DiskRule:
     jitter_s: float = 0.0
     errno: int = 0
     percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCall:
+    """One call on a node's volume: how long it took, how it ended (0 is well), bytes written."""
+
+    took_s: float
+    errno: int = 0
+    written: int = 0
 
 
 class World(Protocol):
@@ -148,10 +158,6 @@ class World(Protocol):
         """While `fault` excuses it, the node's process may end by itself: that is planned."""
         ...
 
-    def volume(self, node: str) -> Path:
-        """The folder of the node's data, as its process sees it."""
-        ...
-
     async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
         """Let `rules` be what `fault` does to the node's disk; none ends it. Needs `fuse`."""
         ...
@@ -166,6 +172,28 @@ class World(Protocol):
 
     async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
         """Throw away what had not reached the disk; how much that was. Its process is down."""
+        ...
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, as a process there would; bounded."""
+        ...
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        ...
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume; `synced` brings it and its name to the disk."""
+        ...
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume, None if there is none."""
+        ...
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume if it is there."""
         ...
 
 
@@ -183,7 +211,10 @@ class FaultKind(Protocol):
         ...
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Why it cannot be done there (with the mend), or "" if it can."""
+        """Why it cannot be done there (with the mend), or "" if it can.
+
+        `isolation` is the lab's (`World.isolation`), or `CLUSTER`.
+        """
         ...
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

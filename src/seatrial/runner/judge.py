@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
+from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import phases
+from seatrial.history.windows import Phase, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -128,6 +129,13 @@ def check_names(names: Sequence[str]) -> None:
         _ = shelf.CHECKERS[name]
 
 
+def check_options(options: Mapping[str, CheckOptions]) -> None:
+    """Raise `UsageError` for what a checker cannot take, before anything is judged."""
+    for name, chosen in options.items():
+        if chosen != CheckOptions():
+            shelf.make(name, chosen)
+
+
 def compiled() -> bool:
     """Whether Numba has compiled checkers here before (it keeps them beside the source)."""
     folders = [Path(folder) for folder in shelf.__path__]
@@ -179,11 +187,15 @@ def judge_trial(
     folder: TrialFolder,
     *,
     only: Mapping[str, CheckOptions] | None = None,
+    checked: Mapping[str, Verdict] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states.
+
+    `checked` are the checkers' verdicts where they have been reached before, elsewhere.
+    """
     began = time.monotonic()
     plan = read_plan(folder)
     loaded = load_arrow(folder.history)
@@ -192,8 +204,10 @@ def judge_trial(
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan)
-    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
-    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    verdicts = dict(checked or {}) or check_history(
+        history, options, timeout_s=timeout_s, memory=memory, say=say
+    )
+    load_ns = _moments_from(phases(history), plan.phases.before_s)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
     results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
     states = tuple(map(steady_state_part, results))
@@ -215,6 +229,14 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
+
+
+def _moments_from(found: Sequence[Phase], before_s: float) -> int:
+    """Where planned moments count from: the load's start, not counting a wait for the faults."""
+    starts = {phase.name: phase.start_ns for phase in found}
+    if "workload" in starts:
+        return starts["workload"] - int(before_s * 1e9)
+    return starts.get("steady-before", 0)
 
 
 def read_plan(folder: TrialFolder) -> Plan:
@@ -280,10 +302,11 @@ def fault_parts(
 ) -> list[Part]:
     """What became of each planned fault. Planned and real moments count from the load's start."""
     found = {item.fault.id: item for item in evidence}
-    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
+    return [fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
 
 
-def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+    """What became of one planned fault; `load_ns` is where planned moments count from."""
     whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
     what = f"{fault.id} ({fault.kind} of {whom})"
     verdict, cause = Validity.UNKNOWN, ""
@@ -297,9 +320,24 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     elif seen.recovery is None or not seen.recovery.seen:
         told = seen.recovery.sentence if seen.recovery else "it was not measured"
         cause = f"{what} was not seen to heal: {told}"
+    elif problem := _clock_problem(fault, seen):
+        cause = f"{what}: {problem}"
     else:
         verdict, cause = Validity.VALID, f"{what} acted and healed"
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
+
+
+def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
+    """Why the fault's moments cannot be laid beside the ops', or ""."""
+    if seen.clock_bound_ns is None:
+        return "its clock could not be compared with the load's"
+    bound_s = seen.clock_bound_ns / 1e9
+    if bound_s > BOUND_RATIO_MAX * fault.duration_s:
+        return (
+            f"its moments may be {bound_s:.3f} s off the load's clock, "
+            f"too much for a fault of {fault.duration_s:g} s"
+        )
+    return ""
 
 
 def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
@@ -316,6 +354,9 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
             "start_s": seconds(seen.inject_ns if seen else None),
             "end_s": seconds(seen.healed_ns if seen else None),
         },
+        "clock_bound_s": None
+        if seen is None or seen.clock_bound_ns is None
+        else seen.clock_bound_ns / 1e9,
         "injected": bool(seen and seen.injected_ns is not None),
         "effect": _proof_document(seen.effect if seen else None),
         "healed": _proof_document(seen.recovery if seen else None),
@@ -357,8 +398,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
             "interrupted": "the trial was interrupted",
             "failed": "the tool failed",
         }[record.status]
+        why = record.reason.partition("\n\n")[0].rstrip(":")  # the rest quotes logs
         out.append(
-            Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
+            Part(
+                "trial",
+                Validity.UNKNOWN,
+                f"{how}{': ' if why else ''}{why}",
+                {"reason": record.reason},
+            )
         )
     if cut:
         out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
@@ -394,6 +441,7 @@ def _cause(
         return reasons[0] + more
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
+    told += [f"{name}: {v.cause}" for name, v in checkers.items() if not v.judged]
     if faults:
         told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:

@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     write_text(folder.plan, plan.to_text())
     store.write_record(folder, "running", started, versions=versions)
     outcome = asyncio.run(_carry_out(plan, folder, display, keep=keep))
+    shutil.rmtree(folder.data, ignore_errors=True)  # left by an inner program that was killed
     store.write_record(
         folder,
         outcome.status,

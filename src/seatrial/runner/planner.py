@@ -12,7 +12,7 @@ from seatrial import targets, workloads
 from seatrial.case import Case
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
-from seatrial.fault import SIZES, PlannedFault
+from seatrial.fault import CLUSTER, SIZES, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.runner.quorum import analyse
 from seatrial.runner.scheduling import Stretch, expand
@@ -55,7 +55,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
-    planned = _faults(case, phases, names, seed, overrides.isolation)
+    planned = _faults(case, phases, names, seed, _where(overrides))
     workload = workloads.make(case.workload, case.settings)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
@@ -109,6 +109,11 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
     return shlex.join(words)
 
 
+def _where(overrides: Overrides) -> str:
+    """What faults are told about the place they act in."""
+    return CLUSTER if overrides.engine == "argo" else overrides.isolation
+
+
 def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.engine not in ENGINES:
         raise UsageError(f"engine {overrides.engine!r}\n\nhint: one of {', '.join(ENGINES)}")
@@ -126,6 +131,12 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.faults is not None:
         known = {choice.kind: choice for choice in case.schedule.choices}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    elif _where(overrides) == CLUSTER:
+        # A case is written for both engines; what was not asked for by name is left out.
+        choices = tuple(
+            c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
+        )
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
     case = case.model_copy(update=changes)
     _check_numbers(case)

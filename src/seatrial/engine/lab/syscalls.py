@@ -40,6 +40,11 @@ def unshare(flags: int) -> None:
     _check(_LIBC.unshare(ctypes.c_int(flags)), "unshare")
 
 
+def join(pidfd: int, flags: int) -> None:
+    """Move into those namespaces of a process; raises OSError. Needs a single thread."""
+    _check(_LIBC.setns(ctypes.c_int(pidfd), ctypes.c_int(flags)), "setns")
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     """Mount `source` at `target`; raises OSError that names the target."""
     result = _LIBC.mount(

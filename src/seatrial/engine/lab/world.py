@@ -17,9 +17,10 @@ from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
 from seatrial.engine.lab.sandbox import ISOLATIONS
 from seatrial.engine.lab.supervisor import Supervisor
+from seatrial.engine.lab.volume import probe
 from seatrial.engine.lab.volume.volumes import Volumes
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import DiskRule, VolumeNeed, World
+from seatrial.fault import DiskCall, DiskRule, VolumeNeed, World
 from seatrial.target import Command, Node, Target
 from seatrial.verdict import Json
 
@@ -122,10 +123,6 @@ class LabWorld:
         """Whether an end of the node's process is the plan's doing."""
         self._supervisor[node].excuse(fault, excused)
 
-    def volume(self, node: str) -> Path:
-        """The folder of the node's data, as its process sees it."""
-        return self._nodes[node].data_dir
-
     async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
         """Let `rules` be what `fault` does to the node's disk."""
         await self._volumes.rule(node, fault, rules)
@@ -141,6 +138,28 @@ class LabWorld:
     async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
         """Throw away what had not reached the disk."""
         return await self._volumes.restore_power(node)
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume."""
+        return await probe.try_calls(self._nodes[node].data_dir, methods, times)
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        return await probe.fill(self._nodes[node].data_dir, size)
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume."""
+        await probe.put(self._nodes[node].data_dir, name, text, synced=synced)
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume."""
+        return await probe.get(self._nodes[node].data_dir, name)
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume."""
+        await probe.remove(self._nodes[node].data_dir, name)
 
 
 class Lab:
@@ -283,7 +302,8 @@ class Lab:
         `CannotCreate` if it cannot be written, with all else freed.
         """
         try:
-            await self._supervisor.stop()
+            # An orderly end of etcd takes seconds; nobody needs it where the data is thrown away.
+            await self._supervisor.stop(orderly=keep is not None)
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:
