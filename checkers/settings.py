@@ -63,19 +63,11 @@ def names(options: CheckOptions, checker: str, name: str) -> tuple[str, ...] | N
 
 
 def spans(options: CheckOptions, checker: str, name: str) -> tuple[tuple[int, int], ...]:
-    """A list of pairs of whole numbers, from and to; empty where nothing was said."""
-    value = options.extra.get(name)
-    if value is None:
-        return ()
-    wanted = "a list of pairs of whole numbers"
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise _wrong(checker, name, value, wanted)
+    """A list of stretches `FROM-TO` in whole numbers; empty where nothing was said."""
     found = []
-    for pair in value:
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise _wrong(checker, name, value, wanted)
-        low, high = pair
-        if not isinstance(low, int) or not isinstance(high, int):
-            raise _wrong(checker, name, value, wanted)
-        found.append((low, high))
+    for text in names(options, checker, name) or ():
+        low, _, high = text.partition("-")
+        if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
+            raise _wrong(checker, name, text, "a stretch FROM-TO in whole numbers")
+        found.append((int(low), int(high)))
     return tuple(found)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seatrial import faults as shelf
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
@@ -123,6 +124,7 @@ class Session:
             logs=self.folder.logs,
             isolation=self.plan.isolation,
             seed=self.plan.seed,
+            volumes=shelf.volume_need(self.plan.faults),
         )
         leaks: tuple[str, ...] = ()
         beside = [asyncio.create_task(self._tick()), asyncio.create_task(self._obey_lever())]

@@ -271,7 +271,9 @@ def planned_options(plan: Plan, history: History | None = None) -> dict[str, Che
 
     The latter is read from the history; without one, nothing may stop.
     """
-    stops: list[Json] = [[*span] for span in _may_stop(plan, history)] if history else []
+    stops: list[Json] = []
+    if history is not None:
+        stops += [f"{low}-{high}" for low, high in _may_stop(plan, history)]
     bounds: dict[str, Json] = {
         "fs": list(plan.workload.fs),
         "min_ok": plan.limits.min_ok,

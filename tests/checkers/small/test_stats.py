@@ -101,7 +101,7 @@ def alone_until(end_s: int, ops: str) -> History:
     return history(f"read@500 {ops}", inject_ms=1000, heal_ms=end_s * 1000)
 
 
-OVERLAP: list[Json] = [[8000 * MS, 9000 * MS]]
+OVERLAP: list[Json] = [f"{8000 * MS}-{9000 * MS}"]
 
 
 def test_only_the_overlap_with_another_fault_is_excused() -> None:
@@ -131,7 +131,7 @@ def test_too_short_a_rest_beside_an_overlap_asks_for_nothing() -> None:
     assert judge("stats", long, may_stop_ns=OVERLAP).verdict is Validity.UNKNOWN
 
 
-def test_stretches_that_are_no_pairs_are_named() -> None:
+def test_a_stretch_that_is_none_is_named() -> None:
     """A wrong option is the user's mistake."""
-    with pytest.raises(UsageError, match="'may_stop_ns' is"):
-        judge("stats", history("read@10"), may_stop_ns=[1, 2])
+    with pytest.raises(UsageError, match="'may_stop_ns' is '9-8', which is not a stretch"):
+        judge("stats", history("read@10"), may_stop_ns=["9-8"])
