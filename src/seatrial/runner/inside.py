@@ -32,6 +32,8 @@ from seatrial.runner.lookout import Lookout, until_pulled, watched
 from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
+from seatrial.runner.remembered import read_budget
+from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.runner.watch import Watch
 from seatrial.safety import closes
@@ -64,6 +66,8 @@ class Session:
         seen = watched(plan)
         self.watch = Watch(seen, plan.phases.before_s) if seen or _aborts(plan) else None
         self.lookout: Lookout | None = None
+        left = read_budget(folder) if plan.slo is not None else None
+        self.spending = None if left is None else Spending(left, self._abort)
         self.load = Load(plan, record=self.record, clock=self.clock)
         self.phase = ""
         self.phase_ends_ns: int | None = None
@@ -88,6 +92,8 @@ class Session:
         """Take one op into the history, and show it to who watches."""
         if self.watch is not None:
             self.watch.note(op)
+        if self.spending is not None:
+            self.spending.note(op)
         return self.writer.append(op)
 
     def end(self, reason: str) -> None:
@@ -222,6 +228,8 @@ class Session:
             self.writer.tick()
             beat += 1
             self.probing.flush()
+            if self.spending is not None:
+                self.spending.tick(self.clock(), self.phase)
             if beat % int(TICK_S / FLUSH_S) == 0:
                 emit("tick", **self._reading())
 

@@ -30,7 +30,10 @@ from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
 from seatrial.runner.quorum import majority_of
+from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
 from seatrial.samples import read_samples
+from seatrial.slo import Slo
+from seatrial.steady.budget import spent
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import SteadyState
@@ -220,11 +223,14 @@ def judge_trial(
     results = evaluate(
         _with_tolerances(plan.steady_states, steady),
         history,
+        baselines=read_baselines(folder),
         recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
         labels=fault_labels(plan.faults, history),
         planned_faults=len(plan.faults),
     )
     states = tuple(map(steady_state_part, results))
+    if plan.slo is not None:
+        notes.append(budget_part(plan.slo, history, folder))
     acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -437,6 +443,30 @@ def _with_tolerances(
         else:
             states.append(other)
     return tuple(states)
+
+
+def budget_part(slo: Slo, history: History, folder: TrialFolder) -> Part:
+    """How much of the error budget the trial spent, against what it was allowed."""
+    used, left = spent(history, slo), read_budget(folder)
+    share = min(slo.share_s, left.left_s) if left is not None else slo.share_s
+    document: dict[str, Json] = {
+        "slo": slo.name,
+        "spent_s": used.bad,
+        "seconds": used.seconds,
+        "budget_s": round(slo.budget_s, 3),
+        "allowed_s": round(share, 3),
+        "spent_before_s": None if left is None else left.spent_s + left.spent_elsewhere_s,
+    }
+    said = (
+        f"the trial spent {used.bad} s ({used.bad / slo.budget_s:.2%}) of the error budget of "
+        f"{slo.name!r}; {share:,.1f} of {slo.budget_s:,.0f} s were allowed"
+    )
+    if used.reason:
+        return Part(BUDGET_PART, Validity.UNKNOWN, f"{slo.name}: {used.reason}", document)
+    if used.bad <= share:
+        return Part(BUDGET_PART, Validity.VALID, said, document)
+    blamed = Validity.INVALID if used.bad > slo.share_s else Validity.UNKNOWN
+    return Part(BUDGET_PART, blamed, said, document)
 
 
 def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:

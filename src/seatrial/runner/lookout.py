@@ -60,6 +60,8 @@ class Lookout:
     async def run(self) -> None:
         """Watch until cancelled; ratios are against what was before."""
         self._watch.take_baseline(watched(self._plan), self._clock())
+        if self.reason:  # something broke before the faults could begin
+            self._halts.end_all(f"the trial was aborted, {self.reason}")
         while True:
             await asyncio.sleep(READ_INTERVAL_S)
             now = self._clock()
