@@ -65,11 +65,11 @@ class _Write:
 class _Key:
     """What is known of one key while its history is walked."""
 
-    writes: dict[Value, _Write] = field(default_factory=dict)
+    writes: dict[int, _Write] = field(default_factory=dict)
     latest: _Write | None = None
     under_way: set[int] = field(default_factory=set)
     changes: int = 0
-    gone: dict[Value, int] = field(default_factory=dict)
+    gone: dict[int, int] = field(default_factory=dict)
 
 
 def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
@@ -119,15 +119,23 @@ def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
     if not isinstance(value, Mapping) or "value" not in value:
         return f"{quote(history, row)} is no map of a value and its ttl_s"
     ttl = value.get("ttl_s")
-    ttl_ns = int(ttl * 1e9) if isinstance(ttl, (int, float)) else None
+    if ttl is not None and not _is_time(ttl):
+        return f"{quote(history, row)} has a ttl_s that is no time"
+    ttl_ns = None if ttl is None else int(ttl * 1e9)  # type: ignore[operator]  # just asked
+    code = history.atoms.encode(value["value"])
     if kind == Type.INVOKE:
-        state.writes[value["value"]] = _Write(row, at, None, ttl_ns, state.changes)
-    write = state.writes.setdefault(value["value"], _Write(row, at, None, ttl_ns))
+        state.writes[code] = _Write(row, at, None, ttl_ns, state.changes)
+    write = state.writes.setdefault(code, _Write(row, at, None, ttl_ns))
     if kind == Type.OK:
         write.ended_ns = at
         alone = state.changes == write.changes + 1
         state.latest = write if alone else None
     return ""
+
+
+def _is_time(ttl: Value) -> bool:
+    """Whether a time to live is a number of seconds that a history can hold."""
+    return isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and 0 <= ttl < 2**33
 
 
 def _read(
@@ -140,6 +148,7 @@ def _read(
     """What is wrong with one `ok` read: (name, sentence, rows)."""
     origin, changes, busy = start
     value = history.value(row)
+    code = history.atoms.encode(value)
     began_ns, ended_ns = int(history.time_ns[origin]), int(history.time_ns[row])
     if value is None:
         if busy or changes != state.changes:
@@ -155,11 +164,11 @@ def _read(
             return [("early-expiry", f"{said} {quote(history, write.row)} is over", proof)]
         return []
     found = []
-    gone = state.gone.get(value)
+    gone = state.gone.get(code)
     if gone is not None and gone < origin:
         said = f"{quote(history, row)} shows a value that {quote(history, gone)} had found gone"
         found.append(("resurrected", said, [gone, row]))
-    written = state.writes.get(value)
+    written = state.writes.get(code)
     if written is None or written.ttl_ns is None or written.ended_ns is None:
         return found
     if began_ns > written.ended_ns + written.ttl_ns + tolerance_ns:
