@@ -77,14 +77,19 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
     begun: dict[int, tuple[int, int, bool]] = {}
     found: dict[str, list[tuple[str, list[int]]]] = {}
     rows = np.flatnonzero(history.client & history.is_f("write", "delete", "read"))
-    for place, row in enumerate(rows.tolist()):
+    # A completion of a write often lacks its value: the invocation has it.
+    origin = np.where(history.type[rows] == Type.INVOKE, rows, history.pair[rows])
+    source = np.where(history.is_f("read")[rows] | (origin < 0), rows, origin)
+    columns = (rows, history.type[rows], history.process[rows], history.f[rows])
+    plain = zip(*(column.tolist() for column in columns), history.values(source), strict=True)
+    types = list(Type)
+    for place, (row, type_code, process, code, value) in enumerate(plain):
         if place % CLOCK_OPS == 0 and budget.left_s <= 0:
             said = f"out of time after {place:,} of {len(rows):,} ops"
             return Verdict.unknown(said, judged=judged)
-        f = history.names[int(history.f[row])]
-        kind, process = Type(int(history.type[row])), int(history.process[row])
+        f, kind = history.names[code], types[type_code]
         if f != "read":
-            wrong = _change(history, state, row, f, kind)
+            wrong = _change(history, state, row, f, kind, value)
             if wrong:
                 return Verdict.unknown(wrong, judged=judged)
         elif kind == Type.INVOKE:
@@ -92,7 +97,7 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
         elif kind == Type.OK:
             judged += 1
             start = begun.get(process, (row, state.changes, True))
-            for name, said, proof in _read(history, state, row, start, tolerance_ns):
+            for name, said, proof in _read(history, state, row, value, start, tolerance_ns):
                 found.setdefault(name, []).append((said, proof))
     if found:
         anomalies = [_anomaly(history, name, cases) for name, cases in found.items()]
@@ -102,7 +107,7 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
     return Verdict.valid(f"{count(judged, 'read')} in time", judged=judged)
 
 
-def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
+def _change(history: History, state: _Key, row: int, f: str, kind: Type, value: Value) -> str:
     """Note a write or a deletion; what is malformed about it, or ""."""
     state.changes += 1
     at = int(history.time_ns[row])
@@ -115,7 +120,6 @@ def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
         if kind == Type.OK:
             state.latest = None
         return ""
-    value = history.value(row if origin < 0 else origin)
     if not isinstance(value, Mapping) or "value" not in value:
         return f"{quote(history, row)} is no map of a value and its ttl_s"
     ttl = value.get("ttl_s")
@@ -142,12 +146,12 @@ def _read(
     history: History,
     state: _Key,
     row: int,
+    value: Value,
     start: tuple[int, int, bool],
     tolerance_ns: int,
 ) -> list[tuple[str, str, list[int]]]:
     """What is wrong with one `ok` read: (name, sentence, rows)."""
     origin, changes, busy = start
-    value = history.value(row)
     code = history.atoms.encode(value)
     began_ns, ended_ns = int(history.time_ns[origin]), int(history.time_ns[row])
     if value is None:
