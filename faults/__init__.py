@@ -12,10 +12,91 @@ FAULTS = Catalogue(
     "fault",
     {
         "kill": Entry("SIGKILL a node's process, then start it again", "seatrial.faults.kill:KILL"),
-        "pause": Entry("SIGSTOP a node's process, then SIGCONT", "seatrial.faults.pause:PAUSE"),
+        "pause": Entry(
+            "SIGSTOP a node's process, then SIGCONT", "seatrial.faults.pause:PAUSE", only="lab"
+        ),
         "partition": Entry(
             "cut links between nodes: isolate, halves, majorities ring, bridge, one direction",
             "seatrial.faults.partition:PARTITION",
+        ),
+        "delay": Entry(
+            "packets come later, evenly or with jitter", "seatrial.faults.network:DELAY"
+        ),
+        "loss": Entry("a share of the packets is lost", "seatrial.faults.network:LOSS"),
+        "duplicate": Entry("a share comes twice", "seatrial.faults.network:DUPLICATE"),
+        "corrupt": Entry("a bit is flipped in a share", "seatrial.faults.network:CORRUPT"),
+        "reorder": Entry("a share overtakes the others", "seatrial.faults.network:REORDER"),
+        "rate": Entry("a thin line, with a queue", "seatrial.faults.network:RATE"),
+        "bandwidth": Entry("a token bucket", "seatrial.faults.network:BANDWIDTH"),
+        "pod": Entry(
+            "PodChaos: delete pods, keep them down, kill containers",
+            "seatrial.faults.cluster:POD",
+            only="cluster",
+        ),
+        "network": Entry(
+            "NetworkChaos: packets dropped, late, lost, doubled, damaged, out of order, slow",
+            "seatrial.faults.cluster:NETWORK",
+            only="cluster",
+        ),
+        "io": Entry(
+            "IOChaos: file system calls slow, failing, lying, wrong",
+            "seatrial.faults.cluster:IO",
+            only="cluster",
+        ),
+        "stress": Entry(
+            "StressChaos: processor, memory, anything of stress-ng",
+            "seatrial.faults.cluster:STRESS",
+            only="cluster",
+        ),
+        "time": Entry(
+            "TimeChaos: clocks ahead or behind",
+            "seatrial.faults.cluster:TIME",
+            only="cluster",
+        ),
+        "dns": Entry(
+            "DNSChaos: names that resolve to an error or to random addresses",
+            "seatrial.faults.cluster:DNS",
+            only="cluster",
+        ),
+        "http": Entry(
+            "HTTPChaos: messages broken off, late, replaced, patched",
+            "seatrial.faults.cluster:HTTP",
+            only="cluster",
+        ),
+        "jvm": Entry(
+            "JVMChaos: methods late, lying, throwing; stress, garbage collection, Byteman, MySQL",
+            "seatrial.faults.cluster:JVM",
+            only="cluster",
+        ),
+        "kernel": Entry(
+            "KernelChaos: requests inside the kernel fail",
+            "seatrial.faults.cluster:KERNEL",
+            only="cluster",
+        ),
+        "block": Entry(
+            "BlockChaos: a slow block device",
+            "seatrial.faults.cluster:BLOCK",
+            only="cluster",
+        ),
+        "machine": Entry(
+            "PhysicalMachineChaos: chaosd's 39 actions on machines outside of Kubernetes",
+            "seatrial.faults.cluster:MACHINE",
+            only="cluster",
+        ),
+        "aws": Entry(
+            "AWSChaos: stop or restart a virtual machine, take a disk from it",
+            "seatrial.faults.cluster:AWS",
+            only="cluster",
+        ),
+        "gcp": Entry(
+            "GCPChaos: stop or reset a virtual machine, take disks from it",
+            "seatrial.faults.cluster:GCP",
+            only="cluster",
+        ),
+        "azure": Entry(
+            "AzureChaos: stop or restart a virtual machine, take a disk from it",
+            "seatrial.faults.cluster:AZURE",
+            only="cluster",
         ),
     },
 )

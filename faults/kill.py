@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.fault import PlannedFault, Proof, World
-from seatrial.faults import chaos_mesh
 from seatrial.faults.broken import elsewhere
+from seatrial.faults.chaos import experiment, pods
+from seatrial.faults.chaos.pod import PodFailure
 from seatrial.faults.leases import Leases
 from seatrial.verdict import Json
 
@@ -108,12 +109,7 @@ class Kill:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """PodChaos `pod-failure` on the victims, for the fault's duration."""
-        spec: dict[str, Json] = {
-            "action": "pod-failure",
-            "duration": chaos_mesh.duration(fault),
-            **chaos_mesh.pods(namespace, victims),
-        }
-        return chaos_mesh.experiment("PodChaos", fault, namespace, spec)
+        return experiment(fault, namespace, PodFailure(), pods(namespace, victims)).manifest()
 
 
 def _list(nodes: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from seatrial.schedule import Schedule
+from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
 
@@ -55,6 +56,7 @@ class Case(BaseModel):
     target_settings: Mapping[str, Json] = {}
     schedule: Schedule = Schedule()
     steady_states: tuple[SteadyState, ...] = ()
+    slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]] = {}
     limits: Limits = Limits()
     nodes: int = 3

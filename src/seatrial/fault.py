@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,8 @@ from seatrial.verdict import Json
 
 #: Sizes that a selector can name besides the target's own roles.
 SIZES = ("one", "minority", "majority", "all")
+#: What `FaultKind.unavailable` is told instead of a lab's isolation: Chaos Mesh on Kubernetes.
+CLUSTER = "cluster"
 
 
 class PlannedFault(BaseModel):
@@ -51,6 +53,62 @@ class Proof:
     seen: bool
     sentence: str
     measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+#: What can happen to the packets of a link.
+Action = Literal["delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What packets of one direction of a link suffer; an action reads its own values only.
+
+    `percent` of the packets are lost, doubled, damaged or let pass by others; `correlation` (in
+    percent) is how likely a packet meets the same fate as the one before. `gap`: at most one
+    packet in so many passes the others.
+    """
+
+    action: Action
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+    percent: float = 0.0
+    correlation: float = 0.0
+    gap: int = 1
+    bits_per_s: float = 0.0
+    limit_bytes: int = 0
+    buffer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Datagrams to send through one direction of a link: how many, how large (with all headers
+    of IP), how far apart, and how long to wait for the last one. `count_bits` asks for the
+    throughput of the direction meanwhile.
+    """
+
+    packets: int
+    packet_bytes: int
+    interval_s: float
+    patience_s: float
+    count_bits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
+
+    `latencies_ms` are those of first arrivals, in the order of sending. `overtaking` counts
+    datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
+    direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
+    """
+
+    sent: int
+    arrived: int
+    duplicated: int
+    corrupted: int
+    overtaking: int
+    latencies_ms: tuple[float, ...]
+    bits_per_s: float = 0.0
 
 
 class World(Protocol):
@@ -110,6 +168,33 @@ class World(Protocol):
         """Whether a packet sent now by `source` gets to `destination` (one way)."""
         ...
 
+    # Shaped links
+
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`, until `unshape`.
+
+        Several faults on one direction add up; the same fault twice counts once.
+        """
+        ...
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`; twice does nothing. Raises `Unavailable` if it had ended by itself."""
+        ...
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults (by id) do to this direction now, by the books (not by measurement)."""
+        ...
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams through all these directions at once, and say what became of them."""
+        ...
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which of the target's roles now (`leader` → names); asks the target."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""
@@ -125,7 +210,10 @@ class FaultKind(Protocol):
         ...
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Why it cannot be done there (with the mend), or "" if it can."""
+        """Why it cannot be done there (with the mend), or "" if it can.
+
+        `isolation` is the lab's (`World.isolation`), or `CLUSTER`.
+        """
         ...
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from seatrial.case import Intent, Limits
 from seatrial.fault import PlannedFault
+from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
 
@@ -80,6 +81,9 @@ class Plan(_Data):
     faults: tuple[PlannedFault, ...]
     quorum: tuple[PlannedQuorum, ...]
     steady_states: tuple[SteadyState, ...]
+    #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
+    prometheus: str = ""
+    slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits
     repeat: str

@@ -1,7 +1,8 @@
 """A stored trial: a folder, whole and portable. This module says what lies where.
 
 `plan.json`, `trial.json` (status, versions, host), `history.arrow`, `evidence/FAULT.json`,
-`metrics/`, `logs/`, `verdict.json`, `report.html`. Each JSON file names its format in `format`
+`clocks.json` (where steps had clocks of their own), `metrics/`, `logs/`, `verdict.json`,
+`report.html`. Each JSON file names its format in `format`
 (verdicts in `schema`).
 """
 
@@ -44,6 +45,8 @@ class Evidence(_Data):
     effect: StoredProof | None = None
     recovery: StoredProof | None = None
     error: str | None = None
+    #: How far these moments may be off the trial's axis; 0: the load's own clock; None: unknown.
+    clock_bound_ns: int | None = 0
 
 
 class TrialRecord(_Data):
@@ -71,12 +74,16 @@ class TrialFolder:
         self.record = root / "trial.json"
         self.history = root / "history.arrow"
         self.evidence = root / "evidence"
+        self.clocks = root / "clocks.json"
         self.metrics = root / "metrics"
         self.logs = root / "logs"
         #: Where the nodes' data lies while the trial runs; gone after it.
         self.data = root / "data"
         #: A copy of the nodes' data, with `--keep`.
         self.nodes = root / "nodes"
+        #: Samples of probes that were asked inside the lab, and on the host.
+        self.samples = self.metrics / "samples.jsonl"
+        self.samples_host = self.metrics / "samples-host.jsonl"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 

@@ -126,6 +126,13 @@ class Verdict:
             Validity.UNKNOWN, cause, judged, anomalies=tuple(anomalies), details=details or {}
         )
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> Verdict:
+        """The verdict that `to_json` wrote; pictures are not in it. Raises `ValueError`."""
+        from pydantic import TypeAdapter  # late: checkers are a library without it
+
+        return TypeAdapter(cls).validate_python(dict(document))
+
     def took(self, seconds: float) -> Verdict:
         """The same verdict with its cost in seconds."""
         return replace(self, seconds=seconds)

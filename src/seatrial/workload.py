@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seatrial.generator import Generator
 from seatrial.op import Op, Value
@@ -46,4 +46,20 @@ class Workload(Protocol):
 
     def checkers(self) -> Mapping[str, Mapping[str, Json]]:
         """Names of the checkers that judge it, each with its options (`CheckOptions` fields)."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A workload whose final reads depend on what it was asked for before.
+
+    Where main load and final reads are separate processes, the memory goes from one to the other.
+    """
+
+    def memory(self) -> Mapping[str, Json]:
+        """What the final reads must know."""
+        ...
+
+    def recall(self, memory: Mapping[str, Json]) -> None:
+        """Go on as if this had been the workload that `memory` is from."""
         ...

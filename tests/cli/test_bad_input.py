@@ -152,7 +152,7 @@ def test_a_defect_of_the_tool_never_exits_as_invalid(
     def fail(*_: object) -> None:
         raise RuntimeError("no locator available")
 
-    monkeypatch.setattr("seatrial.cli.run.make_plan", fail)
+    monkeypatch.setattr("seatrial.cli.planning.make_plan", fail)
 
     assert main([*PLAN, "--json"]) == 70
     said = json.loads(capsys.readouterr().out)

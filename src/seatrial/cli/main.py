@@ -26,7 +26,11 @@ COMMANDS = {
     "report": ("seatrial.cli.report:report", "Draw a trial's report again."),
     "export": ("seatrial.cli.export:export", "Write a history for other tools."),
     "list": ("seatrial.cli.listing:listing", "List cases, targets, faults, checkers, trials."),
+    "render": ("seatrial.cli.render:render", "Print a case as an Argo workflow."),
+    "lint": ("seatrial.cli.lint:lint", "Find in Argo objects what no schema sees."),
     "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
+    "steady": ("seatrial.cli.steady:steady", "Print ready-made steady states, or check a file."),
+    "step": ("seatrial.cli.step:step", "Carry out one step of a plan (a node of a workflow)."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
 

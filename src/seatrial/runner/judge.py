@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
+from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import phases
+from seatrial.history.windows import Phase, fault_windows, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
-from seatrial.steady_state_ops import SteadyStateResult, evaluate
+from seatrial.samples import read_samples
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import SteadyStateResult
+from seatrial.steady_state import SteadyState
 from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -186,11 +190,17 @@ def judge_trial(
     folder: TrialFolder,
     *,
     only: Mapping[str, CheckOptions] | None = None,
+    checked: Mapping[str, Verdict] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
+    steady: Sequence[SteadyState] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Judge a stored trial: its checkers (or `only` these), faults and steady states."""
+    """Judge a stored trial: its checkers (or `only` these), faults and steady states.
+
+    `checked` are the checkers' verdicts where they have been reached before, elsewhere.
+    `steady` replaces steady states of the same name: other tolerances on what was sampled then.
+    """
     began = time.monotonic()
     plan = read_plan(folder)
     loaded = load_arrow(folder.history)
@@ -199,10 +209,18 @@ def judge_trial(
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan)
-    verdicts = check_history(history, options, timeout_s=timeout_s, memory=memory, say=say)
-    load_ns = next((p.start_ns for p in phases(history) if p.name == "steady-before"), 0)
+    verdicts = dict(checked or {}) or check_history(
+        history, options, timeout_s=timeout_s, memory=memory, say=say
+    )
+    load_ns = _moments_from(phases(history), plan.phases.before_s)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
-    results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
+    results = evaluate(
+        _with_tolerances(plan.steady_states, steady),
+        history,
+        recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
+        labels=fault_labels(plan.faults, history),
+        planned_faults=len(plan.faults),
+    )
     states = tuple(map(steady_state_part, results))
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -222,6 +240,14 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
+
+
+def _moments_from(found: Sequence[Phase], before_s: float) -> int:
+    """Where planned moments count from: the load's start, not counting a wait for the faults."""
+    starts = {phase.name: phase.start_ns for phase in found}
+    if "workload" in starts:
+        return starts["workload"] - int(before_s * 1e9)
+    return starts.get("steady-before", 0)
 
 
 def read_plan(folder: TrialFolder) -> Plan:
@@ -287,10 +313,11 @@ def fault_parts(
 ) -> list[Part]:
     """What became of each planned fault. Planned and real moments count from the load's start."""
     found = {item.fault.id: item for item in evidence}
-    return [_fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
+    return [fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
 
 
-def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
+    """What became of one planned fault; `load_ns` is where planned moments count from."""
     whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
     what = f"{fault.id} ({fault.kind} of {whom})"
     verdict, cause = Validity.UNKNOWN, ""
@@ -304,9 +331,24 @@ def _fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Par
     elif seen.recovery is None or not seen.recovery.seen:
         told = seen.recovery.sentence if seen.recovery else "it was not measured"
         cause = f"{what} was not seen to heal: {told}"
+    elif problem := _clock_problem(fault, seen):
+        cause = f"{what}: {problem}"
     else:
         verdict, cause = Validity.VALID, f"{what} acted and healed"
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
+
+
+def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
+    """Why the fault's moments cannot be laid beside the ops', or ""."""
+    if seen.clock_bound_ns is None:
+        return "its clock could not be compared with the load's"
+    bound_s = seen.clock_bound_ns / 1e9
+    if bound_s > BOUND_RATIO_MAX * fault.duration_s:
+        return (
+            f"its moments may be {bound_s:.3f} s off the load's clock, "
+            f"too much for a fault of {fault.duration_s:g} s"
+        )
+    return ""
 
 
 def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
@@ -323,6 +365,9 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
             "start_s": seconds(seen.inject_ns if seen else None),
             "end_s": seconds(seen.healed_ns if seen else None),
         },
+        "clock_bound_s": None
+        if seen is None or seen.clock_bound_ns is None
+        else seen.clock_bound_ns / 1e9,
         "injected": bool(seen and seen.injected_ns is not None),
         "effect": _proof_document(seen.effect if seen else None),
         "healed": _proof_document(seen.recovery if seen else None),
@@ -333,6 +378,43 @@ def _proof_document(proof: object) -> dict[str, Json]:
     if proof is None:
         return {"seen": False, "sentence": "not measured"}
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
+
+
+def _with_tolerances(
+    planned: Sequence[SteadyState], others: Sequence[SteadyState]
+) -> tuple[SteadyState, ...]:
+    """The planned steady states with those of the same name replaced, and new ones of ops added.
+
+    Raises `BadData` for one whose probe was not sampled in the trial.
+    """
+    states = list(planned)
+    places = {state.name: place for place, state in enumerate(planned)}
+    for other in others:
+        place = places.get(other.name)
+        if place is not None and (other.probe == planned[place].probe):
+            states[place] = other
+        elif other.probe.source != "ops":
+            known = ", ".join(repr(s.name) for s in planned if s.probe.source != "ops")
+            raise BadData(
+                f"steady state {other.name!r} was not sampled with this probe in the trial\n\n"
+                f"hint: sampled were {known or 'none'}; `seatrial run` samples anew"
+            )
+        elif place is not None:
+            states[place] = other
+        else:
+            states.append(other)
+    return tuple(states)
+
+
+def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:
+    """How sentences call each fault: its kind and role, its victims, its id."""
+    victims = {window.fault: ", ".join(window.victims) for window in fault_windows(history)}
+    out = {}
+    for fault in planned:
+        whom = victims.get(fault.id, "")
+        role = fault.victims if fault.victims != whom else ""
+        out[fault.id] = f"{fault.kind} of {' '.join(filter(None, (role, whom)))} ({fault.id})"
+    return out
 
 
 def steady_state_part(state: SteadyStateResult) -> Part:
@@ -364,8 +446,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
             "interrupted": "the trial was interrupted",
             "failed": "the tool failed",
         }[record.status]
+        why = record.reason.partition("\n\n")[0].rstrip(":")  # the rest quotes logs
         out.append(
-            Part("trial", Validity.UNKNOWN, f"{how}{': ' if record.reason else ''}{record.reason}")
+            Part(
+                "trial",
+                Validity.UNKNOWN,
+                f"{how}{': ' if why else ''}{why}",
+                {"reason": record.reason},
+            )
         )
     if cut:
         out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from seatrial import faults as shelf
 from seatrial.fault import FaultKind, PlannedFault, Proof, World
 from seatrial.op import NEMESIS, Op, Type
+from seatrial.runner.company import Acting, Company, InProcess, taken
 from seatrial.trial import Evidence, StoredProof, write_text
 
 #: Bounds in seconds: one injection or healing; one measurement; waiting for a role to appear.
@@ -24,6 +25,8 @@ ROLE_TIMEOUT_S = 5.0
 ROLE_POLL_S = 0.1
 #: How late a fault may begin because one before it on the same victims heals late.
 FREE_TIMEOUT_S = 30.0
+#: How long other faults may go on before recovery is measured beside them.
+QUIET_TIMEOUT_S = 7 * 24 * 3600.0
 #: A measurement of recovery that another fault came across is taken again, so many times.
 RECOVERY_TRIES = 1000
 
@@ -41,6 +44,7 @@ class Nemesis:
         record: Callable[[Op], int],
         clock: Callable[[], int],
         evidence: Path,
+        company: Company | None = None,
     ) -> None:
         self._world = world
         self._locate = locate
@@ -48,8 +52,7 @@ class Nemesis:
         self._clock = clock
         self._folder = evidence
         self._alive: dict[str, tuple[PlannedFault, tuple[str, ...]]] = {}
-        self._changed = asyncio.Event()
-        self._begun = 0
+        self._company: Company = InProcess() if company is None else company
 
     @property
     def alive(self) -> tuple[tuple[PlannedFault, tuple[str, ...]], ...]:
@@ -77,20 +80,20 @@ class Nemesis:
             error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
             self._keep(Evidence(fault=fault, error=error))
             return
-        if not await self._until_free(kind, victims):
+        acting = Acting(fault.kind, kind.touches, tuple(victims))
+        if not await self._until_free(fault, acting):
             error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
             self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
         evidence = Evidence(fault=fault, victims=victims)
         self._alive[fault.id] = (fault, victims)
-        self._begun += 1
         try:
             evidence = await self._inject(kind, evidence)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
         finally:
             evidence = await self._heal(kind, evidence)
             del self._alive[fault.id]
-            self._changed.set()
+            await self._company.leave(fault.id)
         await self._prove_recovery(kind, evidence)
 
     async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
@@ -128,37 +131,30 @@ class Nemesis:
     async def _prove_recovery(self, kind: FaultKind, evidence: Evidence) -> None:
         """Measure that it no longer acts; again when no other fault is in the way."""
         fault, victims = evidence.fault, evidence.victims
+        company = self._company
         for _ in range(RECOVERY_TRIES):
-            begun, quiet = self._begun, not self._alive
+            begun, quiet = await company.begun(), not await company.acting()
             proof = await _proof(kind.prove_healed(self._world, fault, victims))
-            if proof.seen or (quiet and begun == self._begun):
+            if proof.seen or (quiet and begun == await company.begun()):
                 break
-            while self._alive:
-                await self._change()
+            await self._until_quiet()
         self._keep(evidence.model_copy(update={"recovery": proof}))
 
-    async def _until_free(self, kind: FaultKind, victims: tuple[str, ...]) -> bool:
-        """Wait until no fault of the same touch holds a victim: a healing may run late."""
+    async def _until_free(self, fault: PlannedFault, acting: Acting) -> bool:
+        """Begin once no fault of the same touch holds a victim: a healing may run late."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FREE_TIMEOUT_S):
-                while self._taken(kind) & set(victims):
-                    await self._change()
+                while not await self._company.join(fault.id, acting):
+                    await self._company.change()
             return True
         return False
 
-    def _taken(self, kind: FaultKind) -> set[str]:
-        """Victims of the faults alive that touch the same as `kind`."""
-        return {
-            name
-            for other, victims in self._alive.values()
-            if shelf.kind(other.kind).touches == kind.touches
-            for name in victims
-        }
-
-    async def _change(self) -> None:
-        """Until some fault has been healed."""
-        self._changed.clear()
-        await self._changed.wait()
+    async def _until_quiet(self) -> None:
+        """Wait until no fault acts any more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_TIMEOUT_S):
+                while await self._company.acting():
+                    await self._company.change()
 
     async def _resolve(
         self, fault: PlannedFault, kind: FaultKind, stop: asyncio.Event
@@ -169,7 +165,7 @@ class Nemesis:
             holders: Sequence[str] = ()
             with contextlib.suppress(OSError, TimeoutError):
                 holders = (await self._locate()).get(fault.victims, ())
-            free = sorted(set(holders) - self._taken(kind))
+            free = sorted(set(holders) - taken(await self._company.acting(), kind.touches))
             if free:
                 return (free[int(fault.pick * len(free))],)
             await asyncio.sleep(ROLE_POLL_S)

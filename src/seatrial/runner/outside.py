@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from seatrial import targets
-from seatrial.engine.lab import sandbox
+from seatrial.engine.lab import prometheus, sandbox
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
 from seatrial.runner import judge, store
@@ -71,6 +72,7 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     write_text(folder.plan, plan.to_text())
     store.write_record(folder, "running", started, versions=versions)
     outcome = asyncio.run(_carry_out(plan, folder, display, keep=keep))
+    shutil.rmtree(folder.data, ignore_errors=True)  # left by an inner program that was killed
     store.write_record(
         folder,
         outcome.status,
@@ -165,7 +167,9 @@ def _tail(folder: TrialFolder, code: int) -> str:
 
 
 def check_unavailable(plan: Plan) -> None:
-    """Raise `Unavailable` for engines that this command cannot drive."""
+    """Raise `Unavailable` for engines that this command cannot drive, and what is not installed."""
+    if plan.prometheus == "auto":
+        prometheus.find()
     if plan.engine != "lab":
         raise Unavailable(
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"

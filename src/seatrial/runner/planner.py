@@ -12,11 +12,13 @@ from seatrial import targets, workloads
 from seatrial.case import Case
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
-from seatrial.fault import SIZES, PlannedFault
+from seatrial.fault import CLUSTER, SIZES, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.runner.quorum import analyse
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice
+from seatrial.steady import shelf
+from seatrial.steady_state import PrometheusProbe, SteadyState
 from seatrial.target import Target
 from seatrial.verdict import Json
 
@@ -43,6 +45,8 @@ class Overrides:
     nodes: int | None = None
     binary: str | None = None
     isolation: str = "namespace"
+    prometheus: str | None = None
+    steady: tuple[str, ...] = ()
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -55,7 +59,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
-    planned = _faults(case, phases, names, seed, overrides.isolation)
+    planned = _faults(case, phases, names, seed, _where(overrides))
     workload = workloads.make(case.workload, case.settings)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
@@ -78,7 +82,9 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         phases=phases,
         faults=planned,
         quorum=analyse(planned, names),
-        steady_states=case.steady_states,
+        steady_states=_placed(case.steady_states, overrides.prometheus),
+        prometheus=_server(case.steady_states, overrides.prometheus),
+        slo=case.slo,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
         repeat=repeat_command(case.name, seed, overrides),
@@ -106,7 +112,41 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--etcd", overrides.binary]
     if overrides.isolation != "namespace":
         words += ["--isolation", overrides.isolation]
+    for name in overrides.steady:
+        words += ["--steady", name]
+    if overrides.prometheus is not None:
+        words += ["--prometheus", overrides.prometheus]
     return shlex.join(words)
+
+
+def _server(states: Sequence[SteadyState], chosen: str | None) -> str:
+    """`auto` where a probe needs the trial's own server, or one is asked for."""
+    if chosen is not None and chosen != "auto":
+        if not chosen.startswith(("http://", "https://")):
+            raise UsageError(
+                f"--prometheus {chosen!r} is no URL\n\nhint: --prometheus auto, or "
+                "--prometheus http://host:9090"
+            )
+        return ""
+    own = any(isinstance(s.probe, PrometheusProbe) and not s.probe.url for s in states)
+    return "auto" if own or chosen == "auto" else ""
+
+
+def _placed(states: Sequence[SteadyState], chosen: str | None) -> tuple[SteadyState, ...]:
+    """The steady states, those without a server of their own with the chosen one."""
+    if chosen is None or chosen == "auto":
+        return tuple(states)
+    return tuple(
+        state.model_copy(update={"probe": state.probe.model_copy(update={"url": chosen})})
+        if isinstance(state.probe, PrometheusProbe) and not state.probe.url
+        else state
+        for state in states
+    )
+
+
+def _where(overrides: Overrides) -> str:
+    """What faults are told about the place they act in."""
+    return CLUSTER if overrides.engine == "argo" else overrides.isolation
 
 
 def _override(case: Case, overrides: Overrides) -> Case:
@@ -127,9 +167,27 @@ def _override(case: Case, overrides: Overrides) -> Case:
         known = {choice.kind: choice for choice in case.schedule.choices}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    elif _where(overrides) == CLUSTER:
+        # A case is written for both engines; what was not asked for by name is left out.
+        choices = tuple(
+            c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
+        )
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
     _check_numbers(case)
     return case
+
+
+def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:
+    """The case's steady states with those of files and templates: of one name, the last counts."""
+    states = {state.name: state for state in case.steady_states}
+    slo = case.slo
+    for name in names:
+        found = shelf.load(name)
+        states |= {state.name: state for state in found.states}
+        slo = found.slo or slo
+    return {"steady_states": tuple(states.values()), "slo": slo} if names else {}
 
 
 def _default_choice(name: str) -> FaultChoice:

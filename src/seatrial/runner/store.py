@@ -93,23 +93,32 @@ def write_record(
             "status": status,
             "started": started.isoformat(timespec="seconds"),
             "reason": reason,
-            "versions": {
-                "seatrial": __version__,
-                "python": platform.python_version(),
-                "kernel": platform.release(),
-                **(versions or {}),
-            },
-            "host": {
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                "memory_mib": (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) >> 20,
-            },
+            "versions": {**own_versions(), **(versions or {})},
+            "host": host(),
             "nodes": nodes or {},
             "leaks": leaks,
             "unplanned": unplanned,
         }
     )
     write_text(folder.record, record.model_dump_json(indent=2) + "\n")
+
+
+def own_versions() -> dict[str, str]:
+    """Versions of the tool and of what it runs on."""
+    return {
+        "seatrial": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def host() -> dict[str, Json]:
+    """The machine, as far as it bears on speed."""
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_mib": (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) >> 20,
+    }
 
 
 def trials(store: Path) -> Iterator[StoredTrial]:

@@ -122,6 +122,14 @@ class AppendWorkload:
             self._newest_key = max(self._newest_key, cast(int, key))
         return await cast(TransactionClient, client).transact(micro_ops)
 
+    def memory(self) -> Mapping[str, Json]:
+        """The newest key."""
+        return {"newest_key": self._newest_key}
+
+    def recall(self, memory: Mapping[str, Json]) -> None:
+        """Go on from there."""
+        self._newest_key = max(self._newest_key, cast(int, memory["newest_key"]))
+
     def checkers(self) -> Mapping[str, Mapping[str, Json]]:
         """Strict serializability, which one etcd transaction after another promises."""
         return {"list-append": {"consistency_model": "strict-serializable"}}

@@ -125,6 +125,14 @@ class RegisterWorkload:
             raise OpRefused(f"the value was not {expected}")
         return op.value
 
+    def memory(self) -> Mapping[str, Json]:
+        """The newest key."""
+        return {"newest_key": self._newest_key}
+
+    def recall(self, memory: Mapping[str, Json]) -> None:
+        """Go on from there."""
+        self._newest_key = max(self._newest_key, cast(int, memory["newest_key"]))
+
     def checkers(self) -> Mapping[str, Mapping[str, Json]]:
         """Linearizability of registers with compare-and-set, key by key."""
         return {"linearizable": {"model": "cas-register"}}

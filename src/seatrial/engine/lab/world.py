@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +18,7 @@ from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
 from seatrial.engine.lab.sandbox import ISOLATIONS
 from seatrial.engine.lab.supervisor import Supervisor
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import World
+from seatrial.fault import Arrivals, Shape, Traffic, World
 from seatrial.target import Command, Node, Target
 
 START_TIMEOUT_S = 30.0
@@ -109,12 +109,35 @@ class LabWorld:
         """Whether a datagram of `source` gets to `destination`."""
         return await self._links.reaches(source, destination, timeout_s)
 
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`."""
+        await self._links.shape(fault, source, destination, shape)
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`."""
+        await self._links.unshape(fault, source, destination)
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction by the books."""
+        return self._links.shapes(source, destination)
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams and say what became of them."""
+        return await self._links.measure(traffic)
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which role now."""
+        return await self._target.locate(tuple(self._nodes.values()))
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
 
     `scratch` is where the nodes' data lies: with isolation `namespace` a tmpfs that is gone with
-    the sandbox, else a folder that `stop` removes. `logs` gets one file a node.
+    the sandbox, else a folder that `stop` removes. `logs` gets one file a node. `seed` decides
+    the fate of each packet on a shaped link.
     """
 
     def __init__(
@@ -127,6 +150,7 @@ class Lab:
         isolation: str,
         start_timeout_s: float = START_TIMEOUT_S,
         scratch_bytes_max: int = SCRATCH_BYTES_MAX,
+        seed: int = 0,
     ) -> None:
         if isolation not in ISOLATIONS:
             raise UsageError(f"isolation {isolation!r} is none of {', '.join(ISOLATIONS)}")
@@ -139,7 +163,7 @@ class Lab:
         self._scratch, self._logs = scratch, logs
         self._start_timeout_s, self._bytes_max = start_timeout_s, scratch_bytes_max
         self._links: Links = (
-            Network(names, target.port_names)
+            Network(names, target.port_names, seed)
             if isolation == "namespace"
             else Loopback(names, target.port_names)
         )
@@ -241,7 +265,8 @@ class Lab:
         `CannotCreate` if it cannot be written, with all else freed.
         """
         try:
-            await self._supervisor.stop()
+            # An orderly end of etcd takes seconds; nobody needs it where the data is thrown away.
+            await self._supervisor.stop(orderly=keep is not None)
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:

@@ -1,0 +1,224 @@
+"""`seatrial render`: cases as Argo objects, without a cluster."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import ValidationError
+
+from seatrial.cli import planning
+from seatrial.cli.types import names
+from seatrial.errors import UsageError
+from seatrial.runner.planner import Overrides
+from seatrial.trial import write_text
+
+if TYPE_CHECKING:
+    from hera.workflows import Workflow
+
+    from seatrial.workflows.parameters import TrialParameters
+    from seatrial.workflows.settings import Cron, Settings
+    from seatrial.workflows.shell import Kind
+
+KINDS = ("Workflow", "WorkflowTemplate")
+#: The word for what campaigns and nightlies refer to.
+TEMPLATES = "templates"
+
+
+@click.command(
+    epilog="Example: seatrial render etcd-register --faults kill,partition --cron '0 2 * * *'"
+)
+@planning.plan_options
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=1, help="How many, each its own seed."
+)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="Workflow",
+    show_default=True,
+    help="What to make; with --cron it is a CronWorkflow.",
+)
+@click.option("--cron", "schedules", multiple=True, metavar="'M H D M W'", help="Start it then.")
+@click.option("--timezone", help="Of --cron (default: Etc/UTC).")
+@click.option("--namespace", help="Where it runs (default: seatrial).")
+@click.option("--image", help="The image of all steps.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="One more label.")
+@click.option("--ticket", help="The label `seatrial/ticket`.")
+@click.option("--schedule", help="The label `seatrial/schedule`, for instance nightly.")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A YAML file with settings of the cluster: accounts, storage, lock, cron, …",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="A file (default: print it).")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
+def render(
+    case: str,
+    target: str | None,
+    faults: str | None,
+    time_limit: float | None,
+    concurrency: int | None,
+    rate: float | None,
+    seed: int | None,
+    nodes: int | None,
+    binary: str | None,
+    isolation: str,
+    trials: int,
+    kind: str,
+    schedules: tuple[str, ...],
+    timezone: str | None,
+    namespace: str | None,
+    image: str | None,
+    labels: tuple[str, ...],
+    ticket: str | None,
+    schedule: str | None,
+    file: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
+
+    Several cases (comma-separated) or --trials make a campaign. `render templates` prints what
+    campaigns refer to. With --cron and no --seed each start draws a new seed. The same case,
+    options and seed print the same bytes.
+    """
+    chosen = planning.overrides(
+        target, "argo", faults, time_limit, concurrency, rate, nodes, binary, isolation
+    )
+    settings, cron = _settings(
+        _read(file) if file is not None else {},
+        schedules,
+        timezone,
+        namespace=namespace,
+        image=image,
+        labels=_pairs(labels),
+        ticket=ticket,
+        schedule=schedule,
+    )
+    made = _workflows(names(case), seed, chosen, trials, settings, kind, cron)
+    from seatrial.workflows import documents
+
+    found = [documents.document(workflow) for workflow in made]
+    text = "".join(map(documents.to_json, found)) if as_json else documents.to_yaml(*found)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+    return 0
+
+
+def _workflows(
+    wanted: tuple[str, ...],
+    seed: int | None,
+    chosen: Overrides,
+    trials: int,
+    settings: Settings,
+    kind: str,
+    cron: Cron | None,
+) -> list[Workflow]:
+    """What the command line asks for; all plans are tried before anything is made."""
+    from seatrial.workflows import campaign, reaper, recheck
+    from seatrial.workflows.trial import trial, trial_template
+
+    shape: Kind = "Workflow" if kind == "Workflow" else "WorkflowTemplate"
+    if wanted == (TEMPLATES,):
+        return [trial_template(settings), recheck.recheck(settings), reaper.reaper(settings)]
+    if not wanted:
+        raise UsageError("no case is named\n\nhint: seatrial list cases")
+    first = random.SystemRandom().randrange(planning.SEED_MAX) if seed is None else seed
+    plans = [planning.make(name, first, chosen) for name in wanted]
+    parameters = _parameters(chosen)
+    if len(wanted) == 1 and trials == 1:
+        if cron is None or seed is not None:
+            return [trial(plans[0], settings, shape, cron)]
+        given = {"case": plans[0].case, "target": plans[0].target.name}
+        return [trial_template(settings, parameters.model_copy(update=given), shape, cron)]
+    fresh = cron is not None and seed is None
+    seeds = ("",) * trials if fresh else tuple(str(first + i) for i in range(trials))
+    matrix = campaign.Campaign(
+        name=f"{wanted[0]}-{'and-others' if len(wanted) > 1 else 'campaign'}",
+        cases={plan.case: plan.target.name for plan in plans},
+        seeds=seeds,
+        change=parameters,
+    )
+    if cron is not None:
+        return [campaign.nightly(matrix, settings, cron)]
+    return [campaign.campaign(matrix, settings, shape)]
+
+
+def _parameters(chosen: Overrides) -> TrialParameters:
+    """The options as text, the way `seatrial plan` reads them in the cluster."""
+    from seatrial.workflows.parameters import TrialParameters
+
+    def number(value: float | None, unit: str = "") -> str:
+        return "" if value is None else f"{value:g}{unit}"
+
+    return TrialParameters(
+        target=chosen.target or "",
+        faults="" if chosen.faults is None else ",".join(chosen.faults) or "none",
+        time_limit=number(chosen.time_limit_s, "s"),
+        concurrency=number(chosen.concurrency),
+        rate=number(chosen.rate),
+        nodes=number(chosen.nodes),
+    )
+
+
+def _settings(
+    values: dict[str, object],
+    schedules: tuple[str, ...],
+    timezone: str | None,
+    **given: object,
+) -> tuple[Settings, Cron | None]:
+    """The file's settings, changed by the options that were given."""
+    from seatrial.workflows.settings import Cron, Settings
+
+    times = values.pop("cron", {})
+    if not isinstance(times, dict):
+        raise UsageError(
+            f"cron: {times!r} is no mapping\n\nhint: cron: {{timezone: Europe/Berlin}}"
+        )
+    values |= {key: value for key, value in given.items() if value}
+    times |= {"schedules": schedules} if schedules else {}
+    times |= {"timezone": timezone} if timezone else {}
+    if timezone and "schedules" not in times:
+        raise UsageError("--timezone without --cron\n\nhint: --cron '0 2 * * *'")
+    try:
+        cron = Cron.model_validate(times) if "schedules" in times else None
+        return Settings.model_validate(values), cron
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
+        raise UsageError("\n".join(lines) + "\n\nhint: seatrial render --help") from None
+
+
+def _read(file: Path) -> dict[str, object]:
+    import yaml
+
+    from seatrial.errors import BadData, NoInput
+
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NoInput(f"cannot read {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadData(f"{file} is no YAML: {error}") from error
+    if found is not None and not isinstance(found, dict):
+        raise BadData(f"{file}: settings are a mapping, not {type(found).__name__}")
+    return dict(found or {})
+
+
+def _pairs(labels: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict[str, str]()
+    for label in labels:
+        key, equals, value = label.partition("=")
+        if not equals:
+            raise UsageError(f"--label {label!r} has no value\n\nhint: --label team=storage")
+        pairs[key] = value
+    return pairs

@@ -1,0 +1,175 @@
+"""The lab as an engine of steps: a sandbox that outlives the step that made it.
+
+`provision` leaves a keeper and, in its sandbox, a holder (`seatrial.engine.lab.holder`); every
+later step connects to the holder's socket. A step with clients joins the sandbox first (`join`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from seatrial import targets
+from seatrial.engine.lab import keeper, sandbox
+from seatrial.engine.lab.calls import GONE, Channel
+from seatrial.engine.lab.holder import SOCKET, Hold
+from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
+from seatrial.errors import CannotCreate, Unavailable
+from seatrial.fault import World
+from seatrial.plan import Plan
+from seatrial.target import Node
+
+#: How long keeper, sandbox and holder may take until the socket answers.
+HOLDER_START_S = 20.0
+#: How long a torn down lab may take until its last process is gone.
+GONE_TIMEOUT_S = 30.0
+_POLL_S = 0.02
+_TAIL_CHARS = 2000
+
+
+class LabSite:
+    """`seatrial.engine.site.Site` over a holder's socket."""
+
+    def __init__(self, channel: Channel, nodes: tuple[PlacedNode, ...], room: Path) -> None:
+        self._channel, self._room = channel, room
+        self._hold = cast(Hold, channel.to("hold", Hold))
+        self._nodes = tuple(placed.node() for placed in nodes)
+        self._world = cast(World, channel.to("world", World))
+        self._board = cast(Board, channel.to("board", Board))
+
+    @property
+    def world(self) -> World:
+        """What faults act on."""
+        return self._world
+
+    @property
+    def board(self) -> Board:
+        """The trial's board."""
+        return self._board
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes."""
+        return self._nodes
+
+    async def locate(self) -> Mapping[str, tuple[str, ...]]:
+        """Roles as they are now."""
+        return await self._hold.locate()
+
+    async def heal_everything(self) -> None:
+        """Undo all that faults did."""
+        await self._hold.heal_everything()
+
+    async def audit(self) -> tuple[str, ...]:
+        """What is still broken."""
+        return await self._hold.audit()
+
+    async def unplanned(self) -> tuple[str, ...]:
+        """What nobody planned."""
+        return await self._hold.unplanned()
+
+    async def collect(self, into: Path) -> tuple[str, ...]:
+        """Nothing to bring: the nodes write their logs into the trial's folder themselves."""
+        return ()
+
+    async def teardown(self, keep: Path | None) -> tuple[str, ...]:
+        """End the lab; returns when its last process is gone."""
+        left = list(await self._hold.teardown(str(keep) if keep else ""))
+        await self.close()
+        deadline = time.monotonic() + GONE_TIMEOUT_S
+        while keeper.alive(self._room):
+            if time.monotonic() > deadline:
+                left.append(f"the lab's keeper is still there after {GONE_TIMEOUT_S:.0f} s")
+                break
+            await asyncio.sleep(_POLL_S)
+        return tuple(left)
+
+    async def close(self) -> None:
+        """Let go of the socket."""
+        await self._channel.close()
+
+
+class LabEngine:
+    """`seatrial.engine.site.Engine` of this machine."""
+
+    async def preflight(self, plan: Plan) -> Mapping[str, str]:
+        """The target's binary starts, and a sandbox can be made."""
+        target = targets.make(plan.target.name, plan.target.settings)
+        code = await sandbox.run(["/bin/true"], isolation=plan.isolation)
+        if code != 0:
+            raise Unavailable(
+                f"a sandbox of isolation {plan.isolation!r} ended with status {code}\n\n"
+                "hint: `seatrial doctor` shows what this machine allows"
+            )
+        return {plan.target.name: target.version()}
+
+    async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
+        """Start keeper, sandbox and nodes; all end by themselves if this fails."""
+        room = _room(folder)
+        if keeper.alive(room):
+            raise CannotCreate(f"{folder} has a lab already\n\nhint: seatrial step teardown")
+        words = [str(folder / "plan.json"), str(folder), str(room), str(lease_s), plan.isolation]
+        channel = await _first_connection(keeper.start(words, room), room)
+        try:
+            nodes = await cast(Hold, channel.to("hold", Hold)).started()
+        finally:
+            await channel.close()
+        return ClusterRecord(engine="lab", nodes=nodes, site={"socket": SOCKET})
+
+    async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> LabSite:
+        """Connect to the holder; a lab without a record may still stand and be taken down."""
+        room = _room(folder)
+        try:
+            return LabSite(await _connect(room), cluster.nodes if cluster else (), room)
+        except OSError as error:
+            raise Unavailable(
+                f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "
+                f"({room / keeper.LOG} says more); `seatrial step provision` makes another"
+            ) from None
+
+    def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
+        """Join the sandbox."""
+        if all(node.address.startswith("127.") for node in cluster.nodes):
+            return None  # isolation none: the nodes are on this machine's own loopback
+        return [*sandbox.boot("enter", "seatrial.engine.lab.join"), str(_room(folder) / SOCKET)]
+
+    def line(self, room: str) -> Line:
+        """A Unix socket in the step's room: it is seen from within and without the sandbox."""
+        return Line(f"unix:{room}/line.sock", f"unix:{room}/line.sock")
+
+
+def _room(folder: Path) -> Path:
+    return folder / "steps" / "provision"
+
+
+async def _first_connection(pid: int, room: Path) -> Channel:
+    """Connect as soon as the socket is there; ends the keeper if it never is."""
+    deadline = time.monotonic() + HOLDER_START_S
+    while True:
+        with contextlib.suppress(OSError):
+            return await _connect(room)
+        ended = keeper.ended(pid)
+        if ended or time.monotonic() > deadline:
+            if not ended:
+                os.kill(pid, signal.SIGTERM)
+            text = (room / keeper.LOG).read_text(encoding="utf-8", errors="replace").strip()
+            raise Unavailable(f"the lab did not start: {text[-_TAIL_CHARS:] or 'no word of it'}")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _connect(room: Path) -> Channel:
+    """Through the folder's descriptor: the path of a Unix socket may have 107 bytes only."""
+    place = os.open(room, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return await Channel.open(f"/proc/self/fd/{place}/{SOCKET}")
+    finally:
+        os.close(place)
+
+
+ENGINE = LabEngine()

@@ -1,0 +1,91 @@
+"""Which faults act now, and on whom: what a fault must know of the others.
+
+Two faults of the same touch never hold one victim at a time, and a measurement of recovery that
+another fault came across is taken again. In `seatrial run` all faults are tasks of one process; as
+steps they are processes of their own, and meet on the trial's board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A fault that acts: its kind, what that touches, and its victims."""
+
+    kind: str
+    touches: str
+    victims: tuple[str, ...]
+
+
+class Company(Protocol):
+    """The faults of one trial that act now."""
+
+    async def acting(self) -> Mapping[str, Acting]:
+        """All of them, by id."""
+        ...
+
+    async def begun(self) -> int:
+        """How many have begun so far."""
+        ...
+
+    async def join(self, fault: str, acting: Acting) -> bool:
+        """Begin, unless a fault of the same touch holds a victim; whether it may."""
+        ...
+
+    async def leave(self, fault: str) -> None:
+        """End: it has been healed. Doing so twice is harmless."""
+        ...
+
+    async def change(self) -> None:
+        """Wait until another one has left (or for a while: look again)."""
+        ...
+
+
+def collides(acting: Mapping[str, Acting], one: Acting) -> bool:
+    """Whether a fault of the same touch holds a victim of `one`."""
+    return bool(taken(acting, one.touches) & set(one.victims))
+
+
+def taken(acting: Mapping[str, Acting], touches: str) -> set[str]:
+    """The victims of the faults of this touch."""
+    return {name for other in acting.values() if other.touches == touches for name in other.victims}
+
+
+class InProcess:
+    """`Company` of tasks in one event loop."""
+
+    def __init__(self) -> None:
+        self._acting: dict[str, Acting] = {}
+        self._left = asyncio.Event()
+        self._begun = 0
+
+    async def acting(self) -> Mapping[str, Acting]:
+        """All that act now."""
+        return dict(self._acting)
+
+    async def begun(self) -> int:
+        """How many have begun."""
+        return self._begun
+
+    async def join(self, fault: str, acting: Acting) -> bool:
+        """Begin if no victim is taken; no other task runs in between."""
+        if collides(self._acting, acting):
+            return False
+        self._acting[fault] = acting
+        self._begun += 1
+        return True
+
+    async def leave(self, fault: str) -> None:
+        """End."""
+        self._acting.pop(fault, None)
+        self._left.set()
+
+    async def change(self) -> None:
+        """Until some fault has been healed."""
+        self._left.clear()
+        await self._left.wait()

@@ -1,0 +1,153 @@
+"""The step `fault`: one planned fault at its moment, by the nemesis that `seatrial run` uses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from seatrial.engine.site import Board
+from seatrial.errors import Unavailable
+from seatrial.op import Op
+from seatrial.runner.judge import fault_part
+from seatrial.runner.nemesis import Nemesis
+from seatrial.runner.steps import notices
+from seatrial.runner.steps.axis import Axis
+from seatrial.runner.steps.line import LineClient
+from seatrial.runner.steps.notices import BoardCompany, StepNotice, StopNotice, WorkloadNotice
+from seatrial.runner.steps.rooms import EventRecord, EventsRecord
+from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
+from seatrial.trial import Evidence, write_text
+from seatrial.verdict import Json
+
+#: How long the load may take to begin.
+START_WAIT_S = 600.0
+#: How long the stretch of faults may take to begin once the stretch before is over.
+STRETCH_WAIT_S = 600.0
+
+_MOMENTS = ("inject_ns", "injected_ns", "heal_ns", "healed_ns")
+
+
+async def fault(step: Step) -> Outcome:
+    """Wait for the moment, inject, measure, hold, heal, measure; the evidence is on the axis."""
+    planned = step.planned_fault()
+    stop = asyncio.Event()
+    async with step.site() as site:
+        await notices.begin_once(site.board, planned.id, StepNotice(state="ready"))
+        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, START_WAIT_S)
+        line = await LineClient.open(load.line, step.rooms.steps)
+        axis = Axis(line)
+        ops = _Ops()
+        with asked_to_stop(stop):
+            await axis.begin()
+            watchers = [
+                asyncio.create_task(axis.watch(stop.set), name="axis"),
+                asyncio.create_task(_watch(site.board, stop), name="stop"),
+            ]
+            try:
+                nemesis = Nemesis(
+                    site.world,
+                    site.locate,
+                    record=ops.take,
+                    clock=axis.now,
+                    evidence=step.path / "evidence",
+                    company=BoardCompany(site.board),
+                )
+                from_ns = await _beginning(step, site.board, stop)
+                if from_ns is None or axis.now() > _end_of_faults(step, from_ns):
+                    _keep(step, Evidence(fault=planned, error=_NOT_BEGUN))
+                else:
+                    await nemesis.run((planned,), from_ns, stop)
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
+                await asyncio.gather(*watchers, return_exceptions=True)
+                await line.close()
+        await notices.post(site.board, planned.id, StepNotice(state="over"))
+    evidence = _placed(step, axis, ops.taken)
+    clock = axis.record(step.room, load.clock, [op.time_ns for op in ops.taken])
+    step.rooms.write(step.room, "clock.json", clock)
+    part = fault_part(planned, evidence, 0)
+    return Outcome(part.verdict, part.cause)
+
+
+class _Ops:
+    """Takes the nemesis' ops."""
+
+    def __init__(self) -> None:
+        self.taken: list[Op] = []
+
+    def take(self, op: Op) -> int:
+        """Keep one; its place."""
+        self.taken.append(op)
+        return len(self.taken) - 1
+
+
+_NOT_BEGUN = "not begun: the stretch of faults was over, or the trial was stopped, before it"
+
+
+def _end_of_faults(step: Step, from_ns: int) -> int:
+    phases = step.plan.phases
+    return from_ns + int((phases.before_s + phases.faults_s) * 1e9)
+
+
+async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | None:
+    """Where the moments of faults count from; None if there is no stretch of faults any more."""
+    deadline = time.monotonic() + step.plan.phases.before_s + STRETCH_WAIT_S
+    while not stop.is_set():
+        load = await notices.find(board, notices.WORKLOAD, WorkloadNotice)
+        if load is None or load.state == "ended":
+            return None
+        if load.faults_from_ns is not None:
+            return load.faults_from_ns
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the stretch of faults did not begin within {STRETCH_WAIT_S:g} s")
+        await asyncio.sleep(notices.POLL_S)
+    return None
+
+
+async def _watch(board: Board, stop: asyncio.Event) -> None:
+    """Heal at once when somebody wants the trial ended."""
+    while not stop.is_set():
+        if await notices.find(board, notices.STOP, StopNotice) is not None:
+            stop.set()
+        await asyncio.sleep(notices.POLL_S)
+
+
+def _placed(step: Step, axis: Axis, ops: list[Op]) -> Evidence:
+    """Put evidence and events on the axis by all that is known now of the clocks."""
+    events, bounds = [], [0]
+    unknown = False
+    for op in ops:
+        moment = axis.place(op.time_ns)
+        unknown = unknown or moment is None
+        bounds.append(0 if moment is None else moment.bound_ns)
+        assert isinstance(op.value, Mapping), "the nemesis writes maps"
+        value: dict[str, Json] = {name: str(text) for name, text in op.value.items()}
+        events.append(
+            EventRecord(
+                type=op.type,
+                f=op.f,
+                value=value,
+                own_ns=axis.own_ns(op.time_ns),
+                at_ns=op.time_ns if moment is None else moment.at_ns,
+                bound_ns=None if moment is None else moment.bound_ns,
+                error=op.error,
+            )
+        )
+    step.rooms.write(step.room, "events.json", EventsRecord(events=tuple(events)))
+    path = step.path / "evidence" / f"{step.planned_fault().id}.json"
+    evidence = Evidence.model_validate_json(path.read_text(encoding="utf-8"))
+    changes: dict[str, object] = {"clock_bound_ns": None if unknown else max(bounds)}
+    for name in _MOMENTS:
+        stamp = getattr(evidence, name)
+        moment = None if stamp is None else axis.place(stamp)
+        if moment is not None:
+            changes[name] = moment.at_ns
+    return _keep(step, evidence.model_copy(update=changes))
+
+
+def _keep(step: Step, evidence: Evidence) -> Evidence:
+    path = step.path / "evidence" / f"{evidence.fault.id}.json"
+    write_text(path, evidence.model_dump_json(indent=2) + "\n")
+    return evidence

@@ -1,0 +1,150 @@
+"""One load through all stretches: before the faults, with them, until healed, and after.
+
+The load never stops in between (docs/adr/0002-steady-after-under-load.md). Who breaks the cluster
+meanwhile is not known here: in `seatrial run` a nemesis beside it, in steps other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol
+
+from seatrial.plan import PlannedPhases
+from seatrial.runner.load import Load
+
+
+class Harm(Protocol):
+    """What breaks the cluster during the stretch of faults, and mends it."""
+
+    async def ready(self) -> str:
+        """Wait until the faults that are due first can begin; why there are to be none, or ""."""
+        ...
+
+    def begin(self, from_ns: int) -> None:
+        """The stretch of faults begins; their moments count from `from_ns`.
+
+        That is the load's start, save that a load that had to wait for `ready` does not count the
+        wait.
+        """
+        ...
+
+    async def healed(self) -> bool:
+        """Returns when all faults have ended and everything is mended; False if nobody says so."""
+        ...
+
+    async def cancel(self) -> None:
+        """End what is left of it; harmless after `healed`."""
+        ...
+
+
+class Enter(Protocol):
+    """Begin a phase."""
+
+    def __call__(self, phase: str, seconds: float | None = None) -> None:
+        """`seconds`: how long it is planned to last."""
+        ...
+
+
+async def run_stretches(
+    load: Load,
+    harm: Harm,
+    phases: PlannedPhases,
+    *,
+    enter: Enter,
+    clock: Callable[[], int],
+    stop: asyncio.Event,
+    warm_up: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Carry the load through its stretches, or until `stop`; the load has ended on return.
+
+    `warm_up` runs under the load before its first stretch: what is measured needs something to
+    measure.
+
+    Without a word of healing the stretch after is left out: it would be judged as healed.
+    """
+    end_of_load = asyncio.Event()
+    running = asyncio.create_task(load.run(end_of_load), name="load")
+    watcher = asyncio.create_task(relay(stop, end_of_load))
+
+    async def until(at_ns: int) -> bool:
+        return await _until((at_ns - clock()) / 1e9, running, stop)
+
+    try:
+        if warm_up is not None:
+            enter("warm-up")
+            if not await unless_stopped(_wait_for(warm_up), stop):
+                return
+        start_ns = clock()
+        enter("steady-before", phases.before_s)
+        if await until(start_ns + int(phases.before_s * 1e9)) or await harm.ready():
+            return
+        from_ns = clock() - int(phases.before_s * 1e9)
+        enter("workload", phases.faults_s)
+        harm.begin(from_ns)
+        await until(from_ns + int((phases.before_s + phases.faults_s) * 1e9))
+        enter("heal")
+        healed = await harm.healed()
+        if healed and not stop.is_set():
+            enter("steady-after", phases.after_s)
+            await until(clock() + int(phases.after_s * 1e9))
+    finally:
+        end_of_load.set()
+        watcher.cancel()
+        await harm.cancel()
+        await running
+
+
+async def _wait_for(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _until(left_s: float, load: asyncio.Task[None], stop: asyncio.Event) -> bool:
+    """Wait so long, or until the trial is stopped (True) or the load breaks (raises)."""
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            {stopped, load}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        stopped.cancel()
+    if load.done():
+        load.result()
+    return stop.is_set()
+
+
+async def unless_stopped(work: Coroutine[object, object, object], stop: asyncio.Event) -> bool:
+    """Do `work` unless the trial is stopped meanwhile; whether it was done."""
+    task = asyncio.create_task(work)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        task.result()
+        return not stop.is_set()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return False
+
+
+async def bounded_reads(load: Load, timeout_s: float, stop: asyncio.Event) -> None:
+    """The final reads, at most `timeout_s` of them; nothing where the workload has none."""
+    final = load.final_reads()
+    if final is None:
+        return
+    end = asyncio.Event()
+    timer = asyncio.get_running_loop().call_later(timeout_s, end.set)
+    watcher = asyncio.create_task(relay(stop, end))
+    try:
+        await load.read_finally(final, end)
+    finally:
+        timer.cancel()
+        watcher.cancel()
+
+
+async def relay(source: asyncio.Event, destination: asyncio.Event) -> None:
+    """Set one event when another is set."""
+    await source.wait()
+    destination.set()
