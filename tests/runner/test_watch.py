@@ -221,6 +221,11 @@ RAMP_OF_KILLS = Ramp(
 )
 
 
+HALVES_OF_ALL = Schedule(
+    choices=(FaultChoice(kind="partition", victims=("one", "all"), options=({"shape": "halves"},)),)
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -229,6 +234,7 @@ RAMP_OF_KILLS = Ramp(
         ({"schedule": only("kill", "minority"), "nodes": 1}, "1 node(s) have no minority"),
         ({"schedule": only("kill", "follower"), "nodes": 1}, "1 node(s) have no follower"),
         ({"schedule": only("kill", "one", seconds=100)}, "no fault fits"),
+        ({"schedule": HALVES_OF_ALL}, "partition 'halves' of n1, n2, n3 with victims n1, n2, n3"),
         ({"safety": Safety(forbidden=("pause",))}, "'pause' is in the schedule, and the case's"),
         ({"safety": Safety(forbidden=("puase",))}, "did you mean 'pause'"),
         ({"safety": Safety(max_victims=0)}, "allows 0 at once"),
