@@ -196,6 +196,42 @@ class World(Protocol):
         """Remove a file from the node's volume if it is there."""
         ...
 
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster, as it agreed: node → its number there."""
+        ...
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster (its process is another matter); its number."""
+        ...
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data; it starts as a new one."""
+        ...
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on; None: the target's own."""
+        ...
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs; "" if it does not answer."""
+        ...
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions; below which it is gone."""
+        ...
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        ...
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        ...
+
+    async def data_file(self, node: str) -> str:
+        """Which file (its number) holds the node's data now."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""

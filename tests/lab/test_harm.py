@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.targets.etcd import EtcdSettings, EtcdTarget
 from tests.lab.sea import assert_proved, planned, sail
 
 pytestmark = pytest.mark.lab
+
+#: Debian's etcd 3.4, from which to go to the wheel's 3.5.
+OLD = Path("/usr/bin/etcd")
 
 
 def test_processes_end_and_come_back(tmp_path: Path) -> None:
@@ -43,6 +47,25 @@ def test_a_disk_has_no_space_left(tmp_path: Path) -> None:
     faults = [planned("disk-full", 0, 1.5, ["n1"])]
 
     verdict, cause, evidence, record = sail(tmp_path, faults)
+
+    assert_proved(evidence, faults)
+    assert (verdict, record.leaks, record.unplanned) == ("valid", (), ()), cause
+
+
+def test_members_versions_and_data_change_under_load(tmp_path: Path) -> None:
+    """etcd 3.4 changes a member, is compacted and defragmented, goes to 3.5 in part, back, on."""
+    if not OLD.exists():
+        pytest.skip(f"there is no second etcd at {OLD} (Debian's package etcd-server)")
+    binary = str(EtcdTarget(EtcdSettings()).binary)
+    faults = [
+        planned("compaction", 0, 0.5, ["n2"], options={"keep_revisions": 10}),
+        planned("defragmentation", 1, 0.5, ["n1", "n2", "n3"], victims="all"),
+        planned("member-change", 2, 1.0, victims="leader"),
+        planned("downgrade", 7, 1.0, ["n1"], options={"binary": binary}),
+        planned("upgrade", 12, 1.0, ["n1", "n2", "n3"], "all", {"binary": binary}),
+    ]
+
+    verdict, cause, evidence, record = sail(tmp_path, faults, binary=str(OLD))
 
     assert_proved(evidence, faults)
     assert (verdict, record.leaks, record.unplanned) == ("valid", (), ()), cause

@@ -16,6 +16,7 @@ from seatrial.fault import CLUSTER, SIZES, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.runner.quorum import analyse
 from seatrial.runner.scheduling import Stretch, expand
+from seatrial.runner.suited import check_target
 from seatrial.schedule import FaultChoice
 from seatrial.target import Target
 from seatrial.verdict import Json
@@ -56,6 +57,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     _check_cluster(case, target)
     phases = _phases(case.time_limit_s, bool(case.schedule.choices))
     planned = _faults(case, phases, names, seed, _where(overrides))
+    check_target(planned, target, names)
     workload = workloads.make(case.workload, case.settings)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(

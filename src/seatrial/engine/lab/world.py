@@ -14,6 +14,7 @@ from seatrial.engine.lab import init, syscalls
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
+from seatrial.engine.lab.operator import Operator
 from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
 from seatrial.engine.lab.sandbox import ISOLATIONS
 from seatrial.engine.lab.supervisor import Supervisor
@@ -43,9 +44,10 @@ class LabWorld:
         supervisor: Supervisor,
         target: Target,
         volumes: Volumes,
+        operator: Operator,
     ) -> None:
         self._isolation = isolation
-        self._volumes = volumes
+        self._volumes, self._operator = volumes, operator
         self._nodes = {node.name: node for node in nodes}
         self._links, self._supervisor, self._target = links, supervisor, target
 
@@ -161,6 +163,42 @@ class LabWorld:
         """Remove a file from the node's volume."""
         await probe.remove(self._nodes[node].data_dir, name)
 
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster."""
+        return await self._operator.members()
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster."""
+        return await self._operator.remove_member(node)
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data."""
+        await self._operator.join_anew(node)
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on."""
+        await self._operator.use_binary(node, binary)
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs."""
+        return await self._operator.running_version(node)
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions."""
+        return await self._operator.compact(node, keep_revisions)
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        return await self._operator.is_compacted(node, revision)
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        await self._operator.defragment(node)
+
+    async def data_file(self, node: str) -> str:
+        """Which file holds the node's data now."""
+        return await self._operator.data_file(node)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
@@ -198,7 +236,7 @@ class Lab:
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
-        self._volumes = Volumes(volumes)
+        self._volumes, self._operator = Volumes(volumes), Operator(target)
         self._made_scratch = self._mounted = self._started = False
 
     @property
@@ -223,6 +261,7 @@ class Lab:
         await self._volumes.start(self._scratch, self._names, self._bytes)
         await self._links.start()
         self.nodes = tuple(self._place(name) for name in self._names)
+        self._operator.place(self.nodes)
         self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
         self._world = LabWorld(
             self.isolation,
@@ -231,6 +270,7 @@ class Lab:
             self._supervisor,
             self._target,
             self._volumes,
+            self._operator,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
         self._started = True
@@ -262,7 +302,7 @@ class Lab:
     def _process(self, node: Node) -> NodeProcess:
         def command() -> Command:
             rejoin = any(node.data_dir.iterdir())
-            return self._target.command(node, self.nodes, rejoin=rejoin)
+            return self._operator.target(node.name).command(node, self.nodes, rejoin=rejoin)
 
         return NodeProcess(
             node.name,
