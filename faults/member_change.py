@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.target import Membership, Target
@@ -22,6 +22,11 @@ from seatrial.verdict import Json
 NODES_MIN = 3
 #: From the announcement that a member is gone to SIGKILL.
 GRACE_S = 2.0
+
+NO_EQUAL = (
+    "fault 'member-change' has no equal in Chaos Mesh: it knows no members\n\n"
+    "hint: in the lab it works"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class MemberChange:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Not with fewer than three nodes; options there are none."""
+        if isolation == CLUSTER:
+            return NO_EQUAL
         if options:
             return f"member-change takes no option: {', '.join(options)}"
         if len(nodes) < NODES_MIN:
@@ -106,10 +113,7 @@ class MemberChange:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise Unavailable(
-            "fault 'member-change' has no equal in Chaos Mesh: it knows no members\n\n"
-            "hint: in the lab it works"
-        )
+        raise Unavailable(NO_EQUAL)
 
 
 MEMBER_CHANGE = MemberChange()

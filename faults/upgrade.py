@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from seatrial.errors import SeatrialError, Unavailable
-from seatrial.fault import PlannedFault, Proof, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import Options, problem, read
@@ -49,6 +49,8 @@ class Upgrade:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Not without the path of a binary; going back, not on a cluster of one."""
+        if isolation == CLUSTER:
+            return _no_equal(self.name)
         if bad := problem(self.name, UpgradeOptions, options):
             return bad
         if self.back and len(nodes) < 2:
@@ -162,10 +164,14 @@ class Upgrade:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise Unavailable(
-            f"fault {self.name!r} has no equal in Chaos Mesh: it knows no versions\n\n"
-            "hint: in the lab it works"
-        )
+        raise Unavailable(_no_equal(self.name))
+
+
+def _no_equal(name: str) -> str:
+    return (
+        f"fault {name!r} has no equal in Chaos Mesh: it knows no versions\n\n"
+        "hint: in the lab it works"
+    )
 
 
 UPGRADE = Upgrade("upgrade", back=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import NoOptions, Options, problem, read
 from seatrial.faults.volume import back_again
@@ -45,6 +45,8 @@ class Compaction:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Possible in every lab."""
+        if isolation == CLUSTER:
+            return _no_equal(self.name)
         return problem(self.name, CompactionOptions, options)
 
     def lacking(
@@ -95,7 +97,7 @@ class Compaction:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise _no_equal(self.name)
+        raise Unavailable(_no_equal(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Defragmentation:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Possible in every lab; options there are none."""
+        if isolation == CLUSTER:
+            return _no_equal(self.name)
         return problem(self.name, NoOptions, options)
 
     def lacking(
@@ -155,7 +159,7 @@ class Defragmentation:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise _no_equal(self.name)
+        raise Unavailable(_no_equal(self.name))
 
 
 async def _answers(world: World, victims: Sequence[str]) -> Proof:
@@ -163,8 +167,8 @@ async def _answers(world: World, victims: Sequence[str]) -> Proof:
     return Proof(not problems, "; ".join(problems) or f"{', '.join(victims)}: answers", measured)
 
 
-def _no_equal(name: str) -> Unavailable:
-    return Unavailable(
+def _no_equal(name: str) -> str:
+    return (
         f"fault {name!r} has no equal in Chaos Mesh: it is the database's own doing\n\n"
         "hint: in the lab it works"
     )

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from seatrial.cases import case
-from seatrial.errors import UsageError
-from seatrial.fault import PlannedFault, VolumeNeed
+from seatrial.errors import Unavailable, UsageError
+from seatrial.fault import CLUSTER, PlannedFault, VolumeNeed
 from seatrial.faults import kind, volume_need
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.schedule import FaultChoice, Schedule
@@ -103,3 +103,22 @@ def test_a_target_without_members_versions_or_a_history_cannot_have_them() -> No
         found = kind(name)
         assert isinstance(found, NeedsTarget)
         assert found.lacking(TinyTarget(), NODES, ("one",), {"binary": "x"}).startswith("tiny ")
+
+
+@pytest.mark.parametrize("name", ["failure", "container-kill", "io-latency", "io-error"])
+def test_what_chaos_mesh_has_too_is_possible_on_a_cluster(name: str) -> None:
+    assert kind(name).unavailable(CLUSTER, NODES, {}) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rolling-restart", "disk-full", "lost-writes", "member-change", "upgrade"),
+        *("downgrade", "compaction", "defragmentation"),
+    ],
+)
+def test_what_chaos_mesh_has_not_is_refused_on_a_cluster(name: str) -> None:
+    fault = planned(name, binary="etcd") if name.endswith("grade") else planned(name)
+    assert "has no equal in Chaos Mesh" in kind(name).unavailable(CLUSTER, NODES, fault.options)
+    with pytest.raises(Unavailable, match=f"{name}' has no equal in Chaos Mesh"):
+        kind(name).manifest(fault, ["n1"], NODES, "trials")
