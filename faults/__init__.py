@@ -46,6 +46,12 @@ FAULTS = Catalogue(
             "power off: a node is killed and loses what no fsync brought to its disk",
             "seatrial.faults.lost_writes:LOST_WRITES",
         ),
+        "stress-cpu": Entry(
+            "something else computes where a node computes", "seatrial.faults.stress:STRESS_CPU"
+        ),
+        "stress-memory": Entry(
+            "something else holds memory beside a node", "seatrial.faults.stress:STRESS_MEMORY"
+        ),
         "member-change": Entry(
             "take a member out of the cluster, then a new one in",
             "seatrial.faults.member_change:MEMBER_CHANGE",

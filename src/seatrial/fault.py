@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -89,6 +90,42 @@ class DiskCall:
     took_s: float
     errno: int = 0
     written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """What takes resources beside a node: `workers` processes, each of which computes for
+    `load_percent` of a processor and holds `memory_bytes`; node and workers share `cpus`.
+    """
+
+    workers: int
+    load_percent: float = 0.0
+    memory_bytes: int = 0
+    cpus: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Burnt:
+    """What such processes took in `over_s` seconds, by the kernel's own count.
+
+    `ran_s` of processor, `waited_s` for one; `memory_bytes` resident now; `node_cpus`: how many
+    processors the node's own process may use now.
+    """
+
+    processes: int
+    over_s: float
+    ran_s: float
+    waited_s: float
+    memory_bytes: int
+    node_cpus: int
+
+
+def memory_left() -> int:
+    """How many bytes may be taken of this machine: half of what is available (/proc/meminfo)."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 // 2
+    return 0
 
 
 class World(Protocol):
@@ -230,6 +267,14 @@ class World(Protocol):
 
     async def data_file(self, node: str) -> str:
         """Which file (its number) holds the node's data now."""
+        ...
+
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends what `fault` started."""
+        ...
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take, measured over a stretch of time."""
         ...
 
 

@@ -20,6 +20,8 @@ def test_processes_end_and_come_back(tmp_path: Path) -> None:
     faults = [
         planned("failure", 0, 1.0, ["n1"]),
         planned("container-kill", 2.5, 0.5, ["n2"]),
+        planned("stress-cpu", 0, 2.0, ["n2"], options={"workers": 2}),
+        planned("stress-memory", 0, 2.0, ["n3"], options={"size_bytes": 64 << 20}),
         planned("rolling-restart", 5, 1.0, ["n1", "n2", "n3"], victims="all"),
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from seatrial.engine.lab import init, syscalls
+from seatrial.engine.lab.burners import Burners
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -21,7 +22,7 @@ from seatrial.engine.lab.supervisor import Supervisor
 from seatrial.engine.lab.volume import probe
 from seatrial.engine.lab.volume.volumes import Volumes
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import DiskCall, DiskRule, VolumeNeed, World
+from seatrial.fault import Burn, Burnt, DiskCall, DiskRule, VolumeNeed, World
 from seatrial.target import Command, Node, Target
 from seatrial.verdict import Json
 
@@ -45,9 +46,10 @@ class LabWorld:
         target: Target,
         volumes: Volumes,
         operator: Operator,
+        burners: Burners,
     ) -> None:
         self._isolation = isolation
-        self._volumes, self._operator = volumes, operator
+        self._volumes, self._operator, self._burners = volumes, operator, burners
         self._nodes = {node.name: node for node in nodes}
         self._links, self._supervisor, self._target = links, supervisor, target
 
@@ -199,6 +201,17 @@ class LabWorld:
         """Which file holds the node's data now."""
         return await self._operator.data_file(node)
 
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends it."""
+        if burn is None:
+            await self._burners.end(node, fault)
+        else:
+            await self._burners.burn(node, fault, burn)
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take."""
+        return await self._burners.taken(node, fault, over_s)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
@@ -237,6 +250,7 @@ class Lab:
         )
         self._supervisor = Supervisor({})
         self._volumes, self._operator = Volumes(volumes), Operator(target)
+        self._burners = Burners(self._links, self._supervisor)
         self._made_scratch = self._mounted = self._started = False
 
     @property
@@ -263,6 +277,7 @@ class Lab:
         self.nodes = tuple(self._place(name) for name in self._names)
         self._operator.place(self.nodes)
         self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
+        self._burners = Burners(self._links, self._supervisor)
         self._world = LabWorld(
             self.isolation,
             self.nodes,
@@ -271,6 +286,7 @@ class Lab:
             self._target,
             self._volumes,
             self._operator,
+            self._burners,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
         self._started = True
@@ -323,6 +339,7 @@ class Lab:
         if not self._started:
             return
         await self._links.mend_all()
+        await self._burners.end_all()
         await self._volumes.heal()
         await self._supervisor.heal()
 
@@ -330,7 +347,7 @@ class Lab:
         """What is still broken, by the kernel's own tables: links, processes; empty is good."""
         if not self._started:
             return ()
-        found = [*self._links.broken(), *self._volumes.broken()]
+        found = [*self._links.broken(), *self._volumes.broken(), *self._burners.left()]
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
         return tuple(found)
@@ -347,6 +364,7 @@ class Lab:
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:
+            await self._burners.end_all()
             await self._volumes.stop()
             await self._links.stop()
             with contextlib.suppress(OSError):
