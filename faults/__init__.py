@@ -52,6 +52,7 @@ FAULTS = Catalogue(
         "stress-memory": Entry(
             "something else holds memory beside a node", "seatrial.faults.stress:STRESS_MEMORY"
         ),
+        "clock": Entry("put a node's wall clock ahead or behind", "seatrial.faults.clock:CLOCK"),
         "member-change": Entry(
             "take a member out of the cluster, then a new one in",
             "seatrial.faults.member_change:MEMBER_CHANGE",

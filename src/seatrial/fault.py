@@ -277,6 +277,14 @@ class World(Protocol):
         """What those processes take, measured over a stretch of time."""
         ...
 
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts right what `fault` did."""
+        ...
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead of this machine's, as the node says."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""

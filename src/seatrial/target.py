@@ -229,6 +229,15 @@ class Upkeep(Protocol):
 
 
 @runtime_checkable
+class Clock(Protocol):
+    """A target whose nodes say what time it is for them."""
+
+    async def clock_offset(self, node: Node) -> float:
+        """By how many seconds the clock of `node` is ahead of this machine's; to a second."""
+        ...
+
+
+@runtime_checkable
 class NeedsTarget(Protocol):
     """A kind of fault that not every target can have; it says so when a plan is made."""
 

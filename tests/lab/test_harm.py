@@ -62,6 +62,7 @@ def test_members_versions_and_data_change_under_load(tmp_path: Path) -> None:
     faults = [
         planned("compaction", 0, 0.5, ["n2"], options={"keep_revisions": 10}),
         planned("defragmentation", 1, 0.5, ["n1", "n2", "n3"], victims="all"),
+        planned("clock", 0, 1.5, ["n3"], options={"offset_ms": -3.6e6}),
         planned("member-change", 2, 1.0, victims="leader"),
         planned("downgrade", 7, 1.0, ["n1"], options={"binary": binary}),
         planned("upgrade", 12, 1.0, ["n1", "n2", "n3"], "all", {"binary": binary}),

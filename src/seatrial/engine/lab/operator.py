@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from seatrial.errors import Unavailable
-from seatrial.target import Membership, Node, Target, Upkeep, Versions
+from seatrial.target import Clock, Membership, Node, Target, Upkeep, Versions
 
 
 class Operator:
@@ -80,6 +80,12 @@ class Operator:
         path = self._with_upkeep().data_file(self._nodes[node])
         found = await asyncio.to_thread(os.stat, path)
         return f"inode {found.st_ino}"
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead, as the node says."""
+        if not isinstance(self._target, Clock):
+            raise Unavailable(f"{self._target.name} does not tell the time")
+        return await self._target.clock_offset(self._nodes[node])
 
     @property
     def _cluster(self) -> tuple[Node, ...]:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from seatrial.engine.lab import init, syscalls
 from seatrial.engine.lab.burners import Burners
+from seatrial.engine.lab.clocks import Clocks
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -47,9 +48,11 @@ class LabWorld:
         volumes: Volumes,
         operator: Operator,
         burners: Burners,
+        clocks: Clocks,
     ) -> None:
         self._isolation = isolation
-        self._volumes, self._operator, self._burners = volumes, operator, burners
+        self._volumes, self._operator = volumes, operator
+        self._burners, self._clocks = burners, clocks
         self._nodes = {node.name: node for node in nodes}
         self._links, self._supervisor, self._target = links, supervisor, target
 
@@ -212,6 +215,17 @@ class LabWorld:
         """What those processes take."""
         return await self._burners.taken(node, fault, over_s)
 
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts it right."""
+        if offset_ns is None:
+            await self._clocks.put_right(node, fault)
+        else:
+            await self._clocks.shift(node, fault, offset_ns)
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead, as the node says."""
+        return await self._operator.clock_offset(node)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
@@ -251,6 +265,7 @@ class Lab:
         self._supervisor = Supervisor({})
         self._volumes, self._operator = Volumes(volumes), Operator(target)
         self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._made_scratch = self._mounted = self._started = False
 
     @property
@@ -278,6 +293,7 @@ class Lab:
         self._operator.place(self.nodes)
         self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
         self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._world = LabWorld(
             self.isolation,
             self.nodes,
@@ -287,6 +303,7 @@ class Lab:
             self._volumes,
             self._operator,
             self._burners,
+            self._clocks,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
         self._started = True
@@ -340,6 +357,7 @@ class Lab:
             return
         await self._links.mend_all()
         await self._burners.end_all()
+        await self._clocks.put_all_right()
         await self._volumes.heal()
         await self._supervisor.heal()
 
@@ -348,6 +366,7 @@ class Lab:
         if not self._started:
             return ()
         found = [*self._links.broken(), *self._volumes.broken(), *self._burners.left()]
+        found += self._clocks.left()
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
         return tuple(found)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seatrial.target import Command, Node
-from seatrial.targets.etcd import binary, upkeep
+from seatrial.targets.etcd import binary, clock, upkeep
 from seatrial.targets.etcd.channel import host
 from seatrial.targets.etcd.client import EtcdClient
 from seatrial.targets.etcd.settings import EtcdSettings
@@ -160,6 +160,10 @@ class EtcdTarget:
     async def defragment(self, node: Node) -> None:
         """Rewrite the node's backend."""
         await upkeep.defragment(node)
+
+    async def clock_offset(self, node: Node) -> float:
+        """By how many seconds the node's clock is ahead, as an answer of it says."""
+        return await clock.clock_offset(node)
 
     def data_file(self, node: Node) -> Path:
         """The node's backend (bbolt)."""
