@@ -24,6 +24,15 @@ FAULTS = Catalogue(
             "cut links between nodes: isolate, halves, majorities ring, bridge, one direction",
             "seatrial.faults.partition:PARTITION",
         ),
+        "delay": Entry(
+            "packets come later, evenly or with jitter", "seatrial.faults.network:DELAY"
+        ),
+        "loss": Entry("a share of the packets is lost", "seatrial.faults.network:LOSS"),
+        "duplicate": Entry("a share comes twice", "seatrial.faults.network:DUPLICATE"),
+        "corrupt": Entry("a bit is flipped in a share", "seatrial.faults.network:CORRUPT"),
+        "reorder": Entry("a share overtakes the others", "seatrial.faults.network:REORDER"),
+        "rate": Entry("a thin line, with a queue", "seatrial.faults.network:RATE"),
+        "bandwidth": Entry("a token bucket", "seatrial.faults.network:BANDWIDTH"),
         "failure": Entry(
             "SIGTERM a node's process, down for the duration", "seatrial.faults.failure:FAILURE"
         ),

@@ -29,7 +29,9 @@ class PlannedFault(BaseModel):
     `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
     `nodes` are the names fixed by the seed where the role is a size; empty where the role is
     resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
-    among several. `options` are the kind's own settings.
+    among several. `options` are the kind's own settings. Faults of one `group` belong to one
+    pattern of the schedule (`ramp-1`), of which `level` is the height. `shares`: it may meet
+    another fault of the same touch on one victim.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,9 @@ class PlannedFault(BaseModel):
     start_s: float
     duration_s: float
     options: Mapping[str, Json] = {}
+    group: str = ""
+    level: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,63 @@ class Proof:
     seen: bool
     sentence: str
     measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+#: What can happen to the packets of a link.
+Action = Literal["delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What packets of one direction of a link suffer; an action reads its own values only.
+
+    `percent` of the packets are lost, doubled, damaged or let pass by others; `correlation` (in
+    percent) is how likely a packet meets the same fate as the one before. `gap`: at most one
+    packet in so many passes the others.
+    """
+
+    action: Action
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+    percent: float = 0.0
+    correlation: float = 0.0
+    gap: int = 1
+    bits_per_s: float = 0.0
+    limit_bytes: int = 0
+    buffer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Datagrams to send through one direction of a link: how many, how large (with all headers
+    of IP), how far apart, and how long to wait for the last one. `count_bits` asks for the
+    throughput of the direction meanwhile.
+    """
+
+    packets: int
+    packet_bytes: int
+    interval_s: float
+    patience_s: float
+    count_bits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
+
+    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
+    arrivals that can be told apart, in the order of sending. `overtaking` counts
+    datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
+    direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
+    """
+
+    sent: int
+    arrived: int
+    duplicated: int
+    corrupted: int
+    overtaking: int
+    latencies_ms: tuple[float, ...]
+    bits_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +246,32 @@ class World(Protocol):
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a packet sent now by `source` gets to `destination` (one way)."""
         ...
+
+    # Shaped links
+
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`, until `unshape`.
+
+        Several faults on one direction add up; the same fault twice counts once.
+        """
+        ...
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`; twice does nothing. Raises `Unavailable` if it had ended by itself."""
+        ...
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults (by id) do to this direction now, by the books (not by measurement)."""
+        ...
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams through all these directions at once, and say what became of them."""
+        ...
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which of the target's roles now (`leader` → names); asks the target."""
 
     # ── for faults on process, disk, clock, resources, membership and versions ────────────────
 

@@ -122,6 +122,15 @@ class ReplicaClient(Client, Protocol):
         ...
 
 
+@runtime_checkable
+class Scraped(Protocol):
+    """A target whose nodes tell metrics to Prometheus: a capability beside `Target`."""
+
+    def metrics_url(self, node: Node) -> str:
+        """Where `node` tells its metrics."""
+        ...
+
+
 class Target(Protocol):
     """A system under trial."""
 

@@ -111,6 +111,7 @@ class Holder:
             scratch=folder / "data",
             logs=folder / "logs",
             isolation=plan.isolation,
+            seed=plan.seed,
             volumes=shelf.volume_need(plan.faults),
         )
         self._lease_s = lease_s

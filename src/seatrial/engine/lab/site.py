@@ -137,7 +137,7 @@ class LabEngine:
         """Join the sandbox."""
         if all(node.address.startswith("127.") for node in cluster.nodes):
             return None  # isolation none: the nodes are on this machine's own loopback
-        return [*sandbox.boot("enter", "join"), str(_room(folder) / SOCKET)]
+        return [*sandbox.boot("enter", "seatrial.engine.lab.join"), str(_room(folder) / SOCKET)]
 
     def line(self, room: str) -> Line:
         """A Unix socket in the step's room: it is seen from within and without the sandbox."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from seatrial.engine.lab import init, syscalls
 from seatrial.engine.lab.burners import Burners
 from seatrial.engine.lab.clocks import Clocks
+from seatrial.engine.lab.inventory import of_machine
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -23,7 +24,17 @@ from seatrial.engine.lab.supervisor import Supervisor
 from seatrial.engine.lab.volume import probe
 from seatrial.engine.lab.volume.volumes import Volumes
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import Burn, Burnt, DiskCall, DiskRule, VolumeNeed, World
+from seatrial.fault import (
+    Arrivals,
+    Burn,
+    Burnt,
+    DiskCall,
+    DiskRule,
+    Shape,
+    Traffic,
+    VolumeNeed,
+    World,
+)
 from seatrial.target import Command, Node, Target
 from seatrial.verdict import Json
 
@@ -121,6 +132,28 @@ class LabWorld:
     async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
         """Whether a datagram of `source` gets to `destination`."""
         return await self._links.reaches(source, destination, timeout_s)
+
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`."""
+        await self._links.shape(fault, source, destination, shape)
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`."""
+        await self._links.unshape(fault, source, destination)
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction by the books."""
+        return self._links.shapes(source, destination)
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams and say what became of them."""
+        return await self._links.measure(traffic)
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which role now."""
+        return await self._target.locate(tuple(self._nodes.values()))
 
     async def end(self, node: str, grace_s: float) -> None:
         """An orderly end; the node stays down until `restart`."""
@@ -231,7 +264,8 @@ class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
 
     `scratch` is where the nodes' data lies: with isolation `namespace` a tmpfs that is gone with
-    the sandbox, else a folder that `stop` removes. `logs` gets one file a node.
+    the sandbox, else a folder that `stop` removes. `logs` gets one file a node. `seed` decides
+    the fate of each packet on a shaped link.
     """
 
     def __init__(
@@ -244,6 +278,7 @@ class Lab:
         isolation: str,
         start_timeout_s: float = START_TIMEOUT_S,
         scratch_bytes_max: int = SCRATCH_BYTES_MAX,
+        seed: int = 0,
         volumes: VolumeNeed = PLAIN,
     ) -> None:
         if isolation not in ISOLATIONS:
@@ -258,7 +293,7 @@ class Lab:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self._start_timeout_s, self._bytes = start_timeout_s, min(scratch_bytes_max, memory // 2)
         self._links: Links = (
-            Network(names, target.port_names)
+            Network(names, target.port_names, seed)
             if isolation == "namespace"
             else Loopback(names, target.port_names)
         )
@@ -267,6 +302,7 @@ class Lab:
         self._burners = Burners(self._links, self._supervisor)
         self._clocks = Clocks(self._supervisor)
         self._made_scratch = self._mounted = self._started = False
+        self._before: frozenset[str] = frozenset()
 
     @property
     def world(self) -> World:
@@ -306,6 +342,7 @@ class Lab:
             self._clocks,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._before = self._inventory()
         self._started = True
 
     def _make_folders(self) -> None:
@@ -362,14 +399,25 @@ class Lab:
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
-        """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        """What is still broken or was left behind since `start`, by the kernel's own tables.
+
+        Links, nodes, and whatever is there now and was not then (or was then and is not now).
+        """
         if not self._started:
             return ()
         found = [*self._links.broken(), *self._volumes.broken(), *self._burners.left()]
         found += self._clocks.left()
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
+        now = self._inventory()
+        found += [f"{line} was left behind" for line in sorted(now - self._before)]
+        found += [f"{line} is gone" for line in sorted(self._before - now)]
         return tuple(found)
+
+    def _inventory(self) -> frozenset[str]:
+        """Mounts, processes and namespaces apart from the nodes' own."""
+        pids = [self._supervisor[name].pid for name in self._names]
+        return of_machine(pid for pid in pids if pid is not None)
 
     async def stop(self, keep: Path | None = None) -> None:
         """End the nodes, free network and data; safe after a `start` that failed.

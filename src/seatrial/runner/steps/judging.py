@@ -12,6 +12,7 @@ from seatrial.history.load import load_arrow
 from seatrial.plan import Plan
 from seatrial.runner import judge
 from seatrial.runner.judge import Judgement, Part
+from seatrial.runner.steps import figures
 from seatrial.runner.steps.assemble import assemble
 from seatrial.runner.steps.rooms import Record, Rooms, StepRecord
 from seatrial.runner.steps.step import Outcome, Step
@@ -36,6 +37,7 @@ async def check(step: Step) -> Outcome:
     assemble(step.rooms, step.plan)
     history = load_arrow(step.rooms.folder.history).history
     limits = step.plan.limits
+    options = judge.planned_options(step.plan, history)
     verdict = judge.check_history(
         history,
         {name: options[name]},
@@ -67,6 +69,10 @@ async def verdict(step: Step) -> Outcome:
     judgement = join(step)
     judge.keep(step.rooms.folder, judgement)
     write_text(step.path / "verdict.json", judge.dump(judgement.document(), indent=2) + "\n")
+    figures.keep(
+        step,
+        {"verdict": judgement.verdict.value, "recovery_s": figures.recovery_s(judgement)},
+    )
     return Outcome(judgement.verdict, f"{judgement.verdict.value}: {judgement.cause}")
 
 

@@ -169,6 +169,10 @@ class EtcdTarget:
         """The node's backend (bbolt)."""
         return node.data_dir / upkeep.BACKEND
 
+    def metrics_url(self, node: Node) -> str:
+        """Where `node` tells its metrics: etcd serves them where it serves clients."""
+        return f"{_url(node, 'client')}/metrics"
+
     def _argv(self, node: Node, cluster: Sequence[Node]) -> list[str]:
         settings = self.settings
         client_url, peer_url = _url(node, "client"), _url(node, "peer")
