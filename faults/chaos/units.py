@@ -114,12 +114,12 @@ class At:
     write: Callable[[Any], Json] = as_is
 
 
-Percent = Annotated[float, Field(gt=0, le=100, strict=True)]
-"""0 < p ≤ 100; a fault of 0 % would do nothing."""
+Percent = Annotated[float, Field(ge=0.001, le=100, strict=True)]
+"""A fault of 0 % would do nothing."""
 Correlation = Annotated[float, Field(ge=0, le=100, strict=True)]
 """0 ≤ c ≤ 100: by how much the draw for a packet depends on the one before (tc-netem)."""
-Milliseconds = Annotated[float, Field(gt=0, le=3_600_000, strict=True)]
-"""More than nothing, at most an hour."""
+Milliseconds = Annotated[float, Field(ge=0.001, le=3_600_000, strict=True)]
+"""From a microsecond to an hour."""
 Jitter = Annotated[float, Field(ge=0, le=3_600_000, strict=True)]
 BitsPerSecond = Annotated[int, Field(ge=8, le=8_000_000_000_000, multiple_of=8, strict=True)]
 """Whole bytes per second, for Chaos Mesh counts those."""
@@ -127,7 +127,8 @@ Count = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 """A positive int32."""
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Pid = Annotated[int, Field(ge=1, lt=2**22, strict=True)]
-Id = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Id = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+"""A number of a user, a group, a device: an int32 in the CRD."""
 Int64 = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Positive = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 WholePercent = Annotated[int, Field(ge=1, le=100, strict=True)]
@@ -143,8 +144,8 @@ Pairs = tuple[tuple[Text, str], ...]
 
 
 def _not_zero(value: float) -> float:
-    if value == 0:
-        raise ValueError("must not be 0: that would do nothing")
+    if abs(value) < 0.001:
+        raise ValueError("must be a microsecond or more, either way: 0 would do nothing")
     return value
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from seatrial.safety import Safety
 from seatrial.schedule import Schedule
+from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
 
@@ -56,6 +57,7 @@ class Case(BaseModel):
     target_settings: Mapping[str, Json] = {}
     schedule: Schedule = Schedule()
     steady_states: tuple[SteadyState, ...] = ()
+    slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]] = {}
     limits: Limits = Limits()
     safety: Safety = Safety()

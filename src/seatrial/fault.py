@@ -102,7 +102,8 @@ class Traffic:
 class Arrivals:
     """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
 
-    `latencies_ms` are those of first arrivals, in the order of sending. `overtaking` counts
+    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
+    arrivals that can be told apart, in the order of sending. `overtaking` counts
     datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
     direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
     """

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from seatrial.case import Intent, Limits
 from seatrial.fault import PlannedFault
 from seatrial.safety import TimeWindow, Watched
+from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
 
@@ -122,6 +123,9 @@ class Plan(_Data):
     ramps: tuple[PlannedRamp, ...] = ()
     safety: PlannedSafety = PlannedSafety()
     steady_states: tuple[SteadyState, ...]
+    #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
+    prometheus: str = ""
+    slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits
     repeat: str

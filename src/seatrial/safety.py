@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from seatrial.steady_state import Probe, Tolerance
+from seatrial.steady_state import OpsProbe, Tolerance
 
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 DAYS: tuple[Day, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -41,7 +41,7 @@ class Watched(_Data):
     """A `Break` made whole for a plan."""
 
     steady_state: str
-    probe: Probe
+    probe: OpsProbe
     tolerance: Tolerance
     window_s: float
 

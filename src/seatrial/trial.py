@@ -104,6 +104,12 @@ class TrialFolder:
         self.data = root / "data"
         #: A copy of the nodes' data, with `--keep`.
         self.nodes = root / "nodes"
+        #: Samples of probes that were asked inside the lab, and on the host.
+        self.samples = self.metrics / "samples.jsonl"
+        #: What was known when it began: learnt baselines, and what was left of an error budget.
+        self.baselines = self.metrics / "baselines.json"
+        self.budget = self.metrics / "budget.json"
+        self.samples_host = self.metrics / "samples-host.jsonl"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-
-import pytest
 
 from seatrial.faults.chaos.catalogue import actions
 from tests.docs.chaos_mesh_page import tables
@@ -12,14 +11,16 @@ from tests.docs.chaos_mesh_page import tables
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "chaos-mesh.md"
 
 
-MARK = "<!-- What follows is made from the values: pytest tests/docs --rewrite-goldens -->\n"
+MARK = (
+    "<!-- What follows is made from the values: SEATRIAL_REWRITE_GOLDENS=1 pytest tests/docs -->\n"
+)
 
 
-def test_the_tables_are_made_from_the_values(request: pytest.FixtureRequest) -> None:
+def test_the_tables_are_made_from_the_values() -> None:
     text, made = PAGE.read_text(encoding="utf-8"), tables()
     assert text.count(MARK) == 1
     head, shown = text.split(MARK)
-    if request.config.getoption("--rewrite-goldens"):
+    if os.environ.get("SEATRIAL_REWRITE_GOLDENS") == "1":
         PAGE.write_text(f"{head}{MARK}\n{made}", encoding="utf-8")
         shown = f"\n{made}"
 

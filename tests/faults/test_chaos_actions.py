@@ -9,9 +9,10 @@ import pytest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.faults.chaos.action import Action
 from seatrial.faults.chaos.catalogue import FAMILIES, actions
-from seatrial.faults.chaos.examples import ACTIONS
+from seatrial.faults.chaos.examples import ACTIONS, examples
 from seatrial.faults.chaos.http import Replace
 from seatrial.faults.chaos.io import AttrOverride
+from seatrial.faults.chaos.machine.stores import RedisCacheLimit
 from seatrial.faults.chaos.stress import Memory
 from seatrial.faults.chaos.time import ClockOffset
 from seatrial.verdict import Json
@@ -48,7 +49,7 @@ WRONG: list[tuple[str, Mapping[str, Json], str]] = [
     ("stress", {"action": "memory", "size_bytes": 1, "size_percent": 1}, "one of the two"),
     ("stress", {"action": "memory", "size_bytes": 1, "oom_score_adj": 1001}, r"was 1001\)"),
     ("stress", {"action": "stressng"}, "'stressors' is missing"),
-    ("time", {"offset_ms": 0}, r"must not be 0.*was 0\)"),
+    ("time", {"offset_ms": 0}, r"0 would do nothing.*was 0\)"),
     ("time", {"offset_ms": 5, "clock_ids": ["CLOCK_WALL"]}, "was 'CLOCK_WALL'"),
     ("time", {"offset_ms": 5, "clock_ids": []}, "'clock_ids'"),
     ("dns", {"action": "error", "patterns": ["chaos-*.org"]}, "only stand at the end"),
@@ -150,6 +151,15 @@ def test_times_sizes_and_bodies_are_written_as_chaos_mesh_reads_them() -> None:
     assert attr == {"ino": 0, "mtime": {"sec": 1, "nsec": 500_000_000}}
     body = Replace(target="Response", port=80, new_body="ö").spec()["replace"]
     assert body == {"body": "w7Y="}
+    limit = RedisCacheLimit(address="r:1", percent=50).spec()["redis-cacheLimit"]
+    assert limit == {"addr": "r:1", "cacheSize": "0", "percent": "50%"}
+    flood = next(each for each in examples() if each.action.action == "network-flood").spec()
+    assert flood["network-flood"]["duration"] == "30"  # type: ignore[index,call-overload]
+
+
+def test_an_object_can_be_meant_for_another_cluster() -> None:
+    far = next(examples()).model_copy(update={"remote_cluster": "far"})
+    assert far.spec()["remoteCluster"] == "far"
 
 
 def test_an_error_is_the_projects_own() -> None:

@@ -69,7 +69,7 @@ def test_rate_and_reorder_are_written_as_the_actions_that_the_crd_knows() -> Non
             lambda: network.Loss.model_validate({"percent": 5, "latency_ms": 3}),
             "'latency_ms' .* belongs to NetworkChaos delay, NetworkChaos netem, NetworkChaos r",
         ),
-        (lambda: network.Loss(percent=0), "greater than 0"),
+        (lambda: network.Loss(percent=0), "greater than or equal to 0.001"),
         (lambda: network.Loss(percent=101), r"less than or equal to 100 \(was 101\)"),
         (lambda: network.Rate(bits_per_s=12), "multiple of 8"),
         (lambda: network.Partition(direction="from"), "direction 'from' needs a target"),

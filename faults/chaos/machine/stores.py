@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seatrial.errors import UsageError
+from seatrial.faults.chaos.action import put
 from seatrial.faults.chaos.machine.action import MachineAction
 from seatrial.faults.chaos.units import (
     At,
@@ -20,6 +21,7 @@ from seatrial.faults.chaos.units import (
     seconds,
     text,
 )
+from seatrial.verdict import Json
 
 
 class RedisAction(MachineAction):
@@ -38,10 +40,11 @@ class RedisExpiration(RedisAction):
 
     key: Annotated[Text | None, At(".key")] = Field(default=None, description="none: all")
     expire_after_s: Annotated[
-        Annotated[float, Field(gt=0, le=31_536_000, strict=True)], At(".expiration", seconds)
+        Annotated[float, Field(ge=0.001, le=31_536_000, strict=True)], At(".expiration", seconds)
     ]
     option: Annotated[Literal["XX", "NX", "GT", "LT"] | None, At(".option")] = Field(
-        default=None, description="of Redis's EXPIRE"
+        default=None,
+        description="of Redis's EXPIRE; the webhook that was read refuses the valid ones",
     )
 
 
@@ -77,6 +80,13 @@ class RedisCacheLimit(RedisAction):
                 f"(was {self.percent})\n\nhint: give one of the two"
             )
         return self
+
+    def spec(self) -> dict[str, Json]:
+        """As in the CRD: with a percentage the webhook wants the size to be the text `0`."""
+        out = super().spec()
+        if self.percent is not None:
+            put(out, "redis-cacheLimit.cacheSize", "0")
+        return out
 
 
 class SentinelAction(RedisAction):

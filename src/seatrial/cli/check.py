@@ -23,6 +23,8 @@ from seatrial.history.merge import lift_keys
 from seatrial.op import Value
 from seatrial.runner import judge
 from seatrial.runner.guess import guess_checkers
+from seatrial.steady import shelf
+from seatrial.steady_state import SteadyState
 from seatrial.trial import TrialFolder, write_text
 from seatrial.verdict import Json, Validity, join
 
@@ -66,6 +68,12 @@ MEMORY_BYTES = 4 << 30
 @click.option("--timeout", type=Duration(), help="Bound on each checker's time.")
 @click.option("--memory", type=Size(), help="Bound on each checker's memory.")
 @click.option(
+    "--steady",
+    multiple=True,
+    metavar="FILE|TEMPLATE",
+    help="Judge a trial's steady states of these names by these tolerances.",
+)
+@click.option(
     "--report",
     "report_file",
     type=click.Path(path_type=Path),
@@ -86,6 +94,7 @@ def check(
     form: str,
     timeout: float | None,
     memory: int | None,
+    steady: tuple[str, ...],
     report_file: Path | None,
     as_json: bool,
 ) -> int:
@@ -113,8 +122,9 @@ def check(
             )
     if report_file is not None and len(paths) > 1:
         raise UsageError("--report draws one history\n\nhint: one PATH at a time")
+    states = tuple(state for name in steady for state in shelf.load(name).states)
     request = _Request(
-        chosen, options, extra, keyed, form, timeout, memory, report_file, quiet=as_json
+        chosen, options, extra, keyed, form, timeout, memory, report_file, as_json, states
     )
     answers, failures = [], []
     for path in paths:
@@ -145,11 +155,14 @@ class _Request:
     memory: int | None
     report_file: Path | None
     quiet: bool
+    steady: tuple[SteadyState, ...] = ()
 
     def answer(self, path: Path) -> judge.Judgement:
         """The judgement of a trial's folder or a history file."""
         if (path / "plan.json").is_file():
             return self._trial(path)
+        if self.steady:
+            raise UsageError(f"{path} is no trial: --steady judges a trial's folder")
         history = load(path, self.form)
         if self.keyed:
             history = lift_keys(history)
@@ -179,6 +192,7 @@ class _Request:
             only=only,
             timeout_s=self.timeout_s,
             memory=self.memory,
+            steady=self.steady,
             say=self._say,
         )
 

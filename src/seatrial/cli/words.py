@@ -11,6 +11,7 @@ import click
 from seatrial.fault import PlannedFault
 from seatrial.plan import Plan
 from seatrial.runner.judge import Judgement, Part, dump
+from seatrial.steady.reading import metric_of
 from seatrial.verdict import Json, Validity, Verdict
 
 WIDTH = 80
@@ -210,11 +211,14 @@ def _hypothesis(plan: Plan) -> list[str]:
     out = ["steady states"]
     for state in plan.steady_states:
         asked = []
-        for when in ("before", "during", "after"):
-            tolerance = getattr(state, when)
-            if tolerance is not None:
-                bounds = tolerance.model_dump(exclude_none=True)
-                asked.append(f"{when} " + " ".join(f"{k} {v:g}" for k, v in bounds.items()))
-        head = f"{state.name}: {state.probe.metric}; "
+        for when, tolerance in state.tolerances().items():
+            bounds = tolerance.model_dump(exclude_none=True)
+            asked.append(f"{when} " + " ".join(f"{k} {_bound(v)}" for k, v in bounds.items()))
+        asked += [state.on_break] if state.on_break != "judge" else []
+        head = f"{state.name}: {metric_of(state.probe)}; "
         out += _wrap(head + "; ".join(asked), " " * 9, " " * 11)
     return [*out, ""]
+
+
+def _bound(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -25,11 +25,15 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import audit, lever
+from seatrial.runner.breaker import Breaker
 from seatrial.runner.halts import Halts
 from seatrial.runner.load import Load
 from seatrial.runner.lookout import Lookout, until_pulled, watched
 from seatrial.runner.nemesis import Nemesis
+from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
+from seatrial.runner.remembered import read_budget
+from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.runner.watch import Watch
 from seatrial.safety import closes
@@ -60,12 +64,23 @@ class Session:
         self.started_ns = time.monotonic_ns()
         self.writer = HistoryWriter(folder.history)
         seen = watched(plan)
-        self.watch = Watch(seen, plan.phases.before_s) if seen else None
+        self.watch = Watch(seen, plan.phases.before_s) if seen or _aborts(plan) else None
         self.lookout: Lookout | None = None
+        left = read_budget(folder) if plan.slo is not None else None
+        self.spending = None if left is None else Spending(left, self._abort)
         self.load = Load(plan, record=self.record, clock=self.clock)
         self.phase = ""
         self.phase_ends_ns: int | None = None
         self.nemesis: Nemesis | None = None
+        self.breaker = Breaker(plan, self._abort, lambda: bool(self.nemesis and self.nemesis.alive))
+        self.probing = Probing(
+            plan,
+            self.clock,
+            samples=folder.samples,
+            scratch=folder.data / "prometheus",
+            log=folder.logs / "prometheus.log",
+            on_sample=self.breaker.hear,
+        )
         #: What happened to nodes that nobody planned, in sentences.
         self.unplanned: list[str] = []
 
@@ -77,6 +92,8 @@ class Session:
         """Take one op into the history, and show it to who watches."""
         if self.watch is not None:
             self.watch.note(op)
+        if self.spending is not None:
+            self.spending.note(op)
         return self.writer.append(op)
 
     def end(self, reason: str) -> None:
@@ -86,10 +103,16 @@ class Session:
             self.stop.set()
             emit("note", text=f"{reason}: heal, then judge what there is (again: at once)")
 
+    def _abort(self, words: str) -> None:
+        """Heal all and end, because a sample broke its tolerance."""
+        if self.lookout is not None:
+            self.lookout.abort(words)
+
     def enter(self, phase: str, seconds: float | None = None) -> None:
         """Begin a phase: said in the history and to the outer program."""
         now = self.clock()
         self.phase = phase
+        self.breaker.enter(phase)
         self.phase_ends_ns = None if seconds is None else now + int(seconds * 1e9)
         self.writer.append(Op(Type.INFO, NEMESIS, "phase", phase, time_ns=now))
         self.writer.flush()
@@ -121,6 +144,7 @@ class Session:
             await self.load.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lab.heal_everything(), 20)
+            self.unplanned += await self.probing.close()
             leaks = audit.in_the_lab(lab.audit(), self.plan.isolation)
             self.unplanned += [end.sentence for end in lab.exits if not end.planned]
             await lab.stop(keep=self.folder.nodes if self.keep else None)
@@ -134,6 +158,7 @@ class Session:
     async def _with_cluster(self, lab: Lab) -> None:
         self.enter("prepare")
         await self.load.connect(lab.nodes)
+        await self.probing.start(self.load.target, lab.nodes)
         halts = Halts(self._forbidden)
         self.nemesis = Nemesis(
             lab.world,
@@ -153,9 +178,15 @@ class Session:
             enter=self.enter,
             clock=self.clock,
             stop=self.stop,
+            warm_up=self._warm_up if self.probing.asks else None,
             over=None if self.lookout is None else self.lookout.aborted,
         )
+        await self.probing.end_of_load()
         await self._finish(lab)
+
+    async def _warm_up(self) -> None:
+        for silent in await self.probing.warm_up():
+            emit("note", text=f"nothing read yet: {silent}")
 
     def _forbidden(self) -> str:
         """Why no fault may begin now: the lever, or the wall clock."""
@@ -193,6 +224,9 @@ class Session:
             await asyncio.sleep(FLUSH_S)
             self.writer.tick()
             beat += 1
+            self.probing.flush()
+            if self.spending is not None:
+                self.spending.tick(self.clock(), self.phase)
             if beat % int(TICK_S / FLUSH_S) == 0:
                 emit("tick", **self._reading())
 
@@ -212,6 +246,11 @@ class Session:
                 for fault, victims in alive
             ],
         }
+
+
+def _aborts(plan: Plan) -> bool:
+    """Whether something besides the ops may abort the trial."""
+    return any(state.on_break == "abort" for state in plan.steady_states) or plan.slo is not None
 
 
 class _NemesisBeside:

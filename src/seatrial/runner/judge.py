@@ -30,7 +30,13 @@ from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
 from seatrial.runner.quorum import majority_of
-from seatrial.steady_state_ops import SteadyStateResult, evaluate
+from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
+from seatrial.samples import read_samples
+from seatrial.slo import Slo
+from seatrial.steady.budget import spent
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import SteadyStateResult
+from seatrial.steady_state import SteadyState
 from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -193,11 +199,13 @@ def judge_trial(
     checked: Mapping[str, Verdict] | None = None,
     timeout_s: float | None = None,
     memory: int | None = None,
+    steady: Sequence[SteadyState] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
     """Judge a stored trial: its checkers (or `only` these), faults and steady states.
 
     `checked` are the checkers' verdicts where they have been reached before, elsewhere.
+    `steady` replaces steady states of the same name: other tolerances on what was sampled then.
     """
     began = time.monotonic()
     plan = read_plan(folder)
@@ -212,8 +220,17 @@ def judge_trial(
     )
     load_ns = _moments_from(phases(history), plan.phases.before_s)
     faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
-    results = evaluate(plan.steady_states, history, planned_faults=len(plan.faults))
+    results = evaluate(
+        _with_tolerances(plan.steady_states, steady),
+        history,
+        baselines=read_baselines(folder),
+        recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
+        labels=fault_labels(plan.faults, history),
+        planned_faults=len(plan.faults),
+    )
     states = tuple(map(steady_state_part, results))
+    if plan.slo is not None:
+        notes.append(budget_part(plan.slo, history, folder))
     acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -400,6 +417,67 @@ def _proof_document(proof: object) -> dict[str, Json]:
     if proof is None:
         return {"seen": False, "sentence": "not measured"}
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
+
+
+def _with_tolerances(
+    planned: Sequence[SteadyState], others: Sequence[SteadyState]
+) -> tuple[SteadyState, ...]:
+    """The planned steady states with those of the same name replaced, and new ones of ops added.
+
+    Raises `BadData` for one whose probe was not sampled in the trial.
+    """
+    states = list(planned)
+    places = {state.name: place for place, state in enumerate(planned)}
+    for other in others:
+        place = places.get(other.name)
+        if place is not None and (other.probe == planned[place].probe):
+            states[place] = other
+        elif other.probe.source != "ops":
+            known = ", ".join(repr(s.name) for s in planned if s.probe.source != "ops")
+            raise BadData(
+                f"steady state {other.name!r} was not sampled with this probe in the trial\n\n"
+                f"hint: sampled were {known or 'none'}; `seatrial run` samples anew"
+            )
+        elif place is not None:
+            states[place] = other
+        else:
+            states.append(other)
+    return tuple(states)
+
+
+def budget_part(slo: Slo, history: History, folder: TrialFolder) -> Part:
+    """How much of the error budget the trial spent, against what it was allowed."""
+    used, left = spent(history, slo), read_budget(folder)
+    share = min(slo.share_s, left.left_s) if left is not None else slo.share_s
+    document: dict[str, Json] = {
+        "slo": slo.name,
+        "spent_s": used.bad,
+        "seconds": used.seconds,
+        "budget_s": round(slo.budget_s, 3),
+        "allowed_s": round(share, 3),
+        "spent_before_s": None if left is None else left.spent_s + left.spent_elsewhere_s,
+    }
+    said = (
+        f"the trial spent {used.bad} s ({used.bad / slo.budget_s:.2%}) of the error budget of "
+        f"{slo.name!r}; {share:,.1f} of {slo.budget_s:,.0f} s were allowed"
+    )
+    if used.reason:
+        return Part(BUDGET_PART, Validity.UNKNOWN, f"{slo.name}: {used.reason}", document)
+    if used.bad <= share:
+        return Part(BUDGET_PART, Validity.VALID, said, document)
+    blamed = Validity.INVALID if used.bad > slo.share_s else Validity.UNKNOWN
+    return Part(BUDGET_PART, blamed, said, document)
+
+
+def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:
+    """How sentences call each fault: its kind and role, its victims, its id."""
+    victims = {window.fault: ", ".join(window.victims) for window in fault_windows(history)}
+    out = {}
+    for fault in planned:
+        whom = victims.get(fault.id, "")
+        role = fault.victims if fault.victims != whom else ""
+        out[fault.id] = f"{fault.kind} of {' '.join(filter(None, (role, whom)))} ({fault.id})"
+    return out
 
 
 def steady_state_part(state: SteadyStateResult) -> Part:

@@ -14,8 +14,13 @@ from seatrial.plan import PlannedRamp, PlannedSafety
 from seatrial.runner.allocator import size_of
 from seatrial.safety import Break, Watched
 from seatrial.schedule import FaultChoice, Pattern, Schedule, leaves, options_of, ramps
+from seatrial.steady.reading import metric_of
+from seatrial.steady_state import MOMENTS, OpsProbe, SteadyState
 from seatrial.target import Target
 from seatrial.verdict import Json
+
+#: Over how many seconds the ops are read for a steady state that aborts.
+ABORT_WINDOW_S = 1.0
 
 Change = Callable[[FaultChoice], FaultChoice]
 
@@ -172,7 +177,22 @@ def planned_safety(case: Case, nodes: Sequence[str]) -> PlannedSafety:
     return PlannedSafety(
         victims_max=victims_max(case, nodes),
         windows=case.safety.windows,
-        aborts=tuple(_watched(case, one, "abort") for one in case.safety.aborts),
+        aborts=(
+            *(_watched(case, one, "abort") for one in case.safety.aborts),
+            *(one for state in case.steady_states for one in _aborting(state)),
+        ),
+    )
+
+
+def _aborting(state: SteadyState) -> tuple[Watched, ...]:
+    """What a steady state of the ops that aborts has watched, second by second."""
+    probe = state.probe
+    if state.on_break != "abort" or not isinstance(probe, OpsProbe):
+        return ()
+    asked = [tolerance for when in MOMENTS[:2] if (tolerance := getattr(state, when)) is not None]
+    return tuple(
+        Watched(steady_state=state.name, probe=probe, tolerance=tolerance, window_s=ABORT_WINDOW_S)
+        for tolerance in asked
     )
 
 
@@ -202,9 +222,8 @@ def _watched(case: Case, what: Break, whose: str) -> Watched:
             f"{whose} on steady state {state.name!r}: it has no tolerance `during` the faults\n\n"
             "hint: give the state one, or the break its own `tolerance`"
         )
-    source: str = state.probe.source
-    metric: str = getattr(state.probe, "metric", source)
-    if source != "ops" or metric == "recovery_s":
+    metric = metric_of(state.probe)
+    if not isinstance(state.probe, OpsProbe) or metric == "recovery_s":
         raise UsageError(
             f"{whose} on steady state {state.name!r}: {metric} cannot be read while the trial runs"
             "\n\nhint: error_rate, throughput, latency_ms or unavailable_s of the ops"

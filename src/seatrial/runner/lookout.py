@@ -60,6 +60,8 @@ class Lookout:
     async def run(self) -> None:
         """Watch until cancelled; ratios are against what was before."""
         self._watch.take_baseline(watched(self._plan), self._clock())
+        if self.reason:  # something broke before the faults could begin
+            self._halts.end_all(f"the trial was aborted, {self.reason}")
         while True:
             await asyncio.sleep(READ_INTERVAL_S)
             self.look()
@@ -78,6 +80,13 @@ class Lookout:
                 self.reason = f"{words} (over {one.window_s:g} s): all faults were healed at once"
                 self._halts.end_all(f"the trial was aborted, {words}")
                 self.aborted.set()
+
+    def abort(self, words: str) -> None:
+        """Heal all faults at once and begin no more, because something else saw a break."""
+        if not self.reason:
+            self.reason = f"{words}: all faults were healed at once"
+            self._halts.end_all(f"the trial was aborted, {words}")
+            self.aborted.set()
 
     def _look_at(self, ramp: PlannedRamp, now_ns: int) -> None:
         """Read a ramp's states, each over a window that its level fills whole."""

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import cast
 
 from seatrial import targets
-from seatrial.engine.lab import sandbox
+from seatrial.engine.lab import prometheus, sandbox
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
-from seatrial.runner import audit, judge, lever, store
+from seatrial.runner import audit, judge, lever, remembered, store
 from seatrial.runner.display import Display
 from seatrial.safety import closes
 from seatrial.trial import RampOutcome, TrialFolder, write_text
@@ -69,10 +69,15 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     target = targets.make(plan.target.name, plan.target.settings)
     versions = {plan.target.name: target.version()}
     started = datetime.datetime.now(datetime.UTC)
+    left = None if plan.slo is None else remembered.budget(plan.slo, where, started)
+    learnt = remembered.learn(plan, where)
     folder = store.create(where, plan.case, plan.seed, started.astimezone())
     display.say(f"trial   {folder.root}")
     with lever.running(folder.root, plan.case) as lock:
         write_text(folder.plan, plan.to_text())
+        remembered.keep_baselines(folder, learnt)
+        if left is not None:
+            remembered.keep_budget(folder, left)
         store.write_record(folder, "running", started, versions=versions)
         outcome = asyncio.run(_carry_out(plan, folder, display, lock, keep=keep))
         outcome.leaks += audit.left_on_host(folder)
@@ -196,7 +201,9 @@ def forbid_now(plan: Plan, now: datetime.datetime) -> None:
 
 
 def check_unavailable(plan: Plan) -> None:
-    """Raise `Unavailable` for engines that this command cannot drive."""
+    """Raise `Unavailable` for engines that this command cannot drive, and what is not installed."""
+    if plan.prometheus == "auto":
+        prometheus.find()
     if plan.engine != "lab":
         raise Unavailable(
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"

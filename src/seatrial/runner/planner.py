@@ -25,6 +25,8 @@ from seatrial.runner.limits import (
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice, leaves
+from seatrial.steady import shelf
+from seatrial.steady_state import PrometheusProbe, SteadyState
 from seatrial.target import Target
 from seatrial.verdict import Json
 
@@ -51,6 +53,8 @@ class Overrides:
     nodes: int | None = None
     binary: str | None = None
     isolation: str = "namespace"
+    prometheus: str | None = None
+    steady: tuple[str, ...] = ()
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -92,7 +96,9 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         blast=blast(quorum, names),
         ramps=planned_ramps(case),
         safety=planned_safety(case, names),
-        steady_states=case.steady_states,
+        steady_states=_placed(case.steady_states, overrides.prometheus),
+        prometheus=_server(case.steady_states, overrides.prometheus),
+        slo=case.slo,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
         repeat=repeat_command(case.name, seed, overrides),
@@ -120,7 +126,36 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--etcd", overrides.binary]
     if overrides.isolation != "namespace":
         words += ["--isolation", overrides.isolation]
+    for name in overrides.steady:
+        words += ["--steady", name]
+    if overrides.prometheus is not None:
+        words += ["--prometheus", overrides.prometheus]
     return shlex.join(words)
+
+
+def _server(states: Sequence[SteadyState], chosen: str | None) -> str:
+    """`auto` where a probe needs the trial's own server, or one is asked for."""
+    if chosen is not None and chosen != "auto":
+        if not chosen.startswith(("http://", "https://")):
+            raise UsageError(
+                f"--prometheus {chosen!r} is no URL\n\nhint: --prometheus auto, or "
+                "--prometheus http://host:9090"
+            )
+        return ""
+    own = any(isinstance(s.probe, PrometheusProbe) and not s.probe.url for s in states)
+    return "auto" if own or chosen == "auto" else ""
+
+
+def _placed(states: Sequence[SteadyState], chosen: str | None) -> tuple[SteadyState, ...]:
+    """The steady states, those without a server of their own with the chosen one."""
+    if chosen is None or chosen == "auto":
+        return tuple(states)
+    return tuple(
+        state.model_copy(update={"probe": state.probe.model_copy(update={"url": chosen})})
+        if isinstance(state.probe, PrometheusProbe) and not state.probe.url
+        else state
+        for state in states
+    )
 
 
 def _where(overrides: Overrides) -> str:
@@ -152,9 +187,21 @@ def _override(case: Case, overrides: Overrides) -> Case:
             c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
         )
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
     _check_numbers(case)
     return case
+
+
+def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:
+    """The case's steady states with those of files and templates: of one name, the last counts."""
+    states = {state.name: state for state in case.steady_states}
+    slo = case.slo
+    for name in names:
+        found = shelf.load(name)
+        states |= {state.name: state for state in found.states}
+        slo = found.slo or slo
+    return {"steady_states": tuple(states.values()), "slo": slo} if names else {}
 
 
 def _default_choice(name: str) -> FaultChoice:

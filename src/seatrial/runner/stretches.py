@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from seatrial.plan import PlannedPhases
@@ -56,10 +56,13 @@ async def run_stretches(
     clock: Callable[[], int],
     stop: asyncio.Event,
     over: asyncio.Event | None = None,
+    warm_up: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Carry the load through its stretches, or until `stop`; the load has ended on return.
 
     `over` ends the stretch of faults before its time (an abort); what comes after it stays.
+    `warm_up` runs under the load before its first stretch: what is measured needs something to
+    measure.
 
     Without a word of healing the stretch after is left out: it would be judged as healed.
     """
@@ -71,6 +74,10 @@ async def run_stretches(
         return await _until((at_ns - clock()) / 1e9, running, stop, early)
 
     try:
+        if warm_up is not None:
+            enter("warm-up")
+            if not await unless_stopped(_wait_for(warm_up), stop):
+                return
         start_ns = clock()
         enter("steady-before", phases.before_s)
         if await until(start_ns + int(phases.before_s * 1e9)) or await harm.ready():
@@ -89,6 +96,10 @@ async def run_stretches(
         watcher.cancel()
         await harm.cancel()
         await running
+
+
+async def _wait_for(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
 
 
 async def _until(

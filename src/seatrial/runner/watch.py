@@ -1,6 +1,6 @@
 """Steady states read while a trial runs, for what must end by itself: aborts and ramps.
 
-The verdict reads the same probes from the whole history (`seatrial.steady_state_ops`); here they
+The verdict reads the same probes from the whole history (`seatrial.steady.ops`); here they
 are read over the last seconds. Each metric, over the window:
 
 - `error_rate`: completions with an error over all completions (a refusal is no error).

@@ -12,6 +12,7 @@ from seatrial.history.load import load_arrow
 from seatrial.plan import Plan
 from seatrial.runner import judge
 from seatrial.runner.judge import Judgement, Part
+from seatrial.runner.steps import figures
 from seatrial.runner.steps.assemble import assemble
 from seatrial.runner.steps.rooms import Record, Rooms, StepRecord
 from seatrial.runner.steps.step import Outcome, Step
@@ -68,6 +69,10 @@ async def verdict(step: Step) -> Outcome:
     judgement = join(step)
     judge.keep(step.rooms.folder, judgement)
     write_text(step.path / "verdict.json", judge.dump(judgement.document(), indent=2) + "\n")
+    figures.keep(
+        step,
+        {"verdict": judgement.verdict.value, "recovery_s": figures.recovery_s(judgement)},
+    )
     return Outcome(judgement.verdict, f"{judgement.verdict.value}: {judgement.cause}")
 
 
