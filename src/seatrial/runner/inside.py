@@ -325,6 +325,7 @@ class _NemesisBeside:
 
 async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
     session = Session(plan, folder, keep=keep)
+    emit("began", monotonic_ns=session.started_ns)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, session.end, "stopped by a signal")

@@ -43,9 +43,10 @@ def every(
     if len(bad):
         first = int(bad[0])
         where = next(span.said for span in spans if bool(series.inside(span)[first]))
+        where = "" if when == "continuously" else f", {where}"
         shown = text or number(float(series.value[first]), unit)
         said = (
-            f"{what} was {shown} at {series.t_ns[first] / 1e9:.1f} s, {where}"
+            f"{what} was {shown} at {series.moment(int(series.t_ns[first]))}{where}"
             f"{_how_long(len(bad), series)}; {limits.said}"
         )
         reading = Reading(when, worst, limits.said, Validity.INVALID, text=text, said=said)

@@ -62,6 +62,7 @@ def judge(
         gap_s=probe.gap_s,
         excuse_victims=excuse,
         windows=setting.windows,
+        origin_ns=setting.load.start_ns,
     )
     unit, what = unit_of(probe), state.name
     baseline = learnt if state.baseline is not None and learnt else _before(series, setting, probe)
