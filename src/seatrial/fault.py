@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +28,9 @@ class PlannedFault(BaseModel):
     `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
     `nodes` are the names fixed by the seed where the role is a size; empty where the role is
     resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
-    among several. `options` are the kind's own settings.
+    among several. `options` are the kind's own settings. Faults of one `group` belong to one
+    pattern of the schedule (`ramp-1`), of which `level` is the height. `shares`: it may meet
+    another fault of the same touch on one victim.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,9 @@ class PlannedFault(BaseModel):
     start_s: float
     duration_s: float
     options: Mapping[str, Json] = {}
+    group: str = ""
+    level: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ class Traffic:
 class Arrivals:
     """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
 
-    `latencies_ms` are those of first arrivals, in the order of sending. `overtaking` counts
+    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
+    arrivals that can be told apart, in the order of sending. `overtaking` counts
     datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
     direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
     """
@@ -109,6 +115,42 @@ class Arrivals:
     overtaking: int
     latencies_ms: tuple[float, ...]
     bits_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeNeed:
+    """What a plan's faults need of the nodes' volumes; made before the nodes start.
+
+    `plain`: a folder. `sized`: a file system of its own for each node, whose size can be changed.
+    `fuse`: one of the engine's own on top, which can be late, fail and lose what no `fsync` asked
+    for. `metadata`: what makes names durable there (see `lost-writes`); None: it is all the same.
+    """
+
+    kind: Literal["plain", "sized", "fuse"] = "plain"
+    metadata: Literal["journalled", "strict"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRule:
+    """What happens to `percent` of a disk's `methods`: a delay in seconds, or an errno.
+
+    Methods: `read`, `write`, `fsync`, `create`, `remove`, `rename`.
+    """
+
+    methods: tuple[str, ...]
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    errno: int = 0
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCall:
+    """One call on a node's volume: how long it took, how it ended (0 is well), bytes written."""
+
+    took_s: float
+    errno: int = 0
+    written: int = 0
 
 
 class World(Protocol):
@@ -193,6 +235,53 @@ class World(Protocol):
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
         """Who plays which of the target's roles now (`leader` → names); asks the target."""
+
+    # ── for faults on process, disk, clock, resources, membership and versions ────────────────
+
+    async def end(self, node: str, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after `grace_s`; held down until `restart`; returns when gone."""
+        ...
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """While `fault` excuses it, the node's process may end by itself: that is planned."""
+        ...
+
+    async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
+        """Let `rules` be what `fault` does to the node's disk; none ends it. Needs `fuse`."""
+        ...
+
+    async def limit_disk(self, node: str, fault: str, free_bytes: int | None) -> None:
+        """Leave the node's disk so much space; None ends what `fault` took. Needs `sized`."""
+        ...
+
+    async def cut_disk_power(self, node: str) -> None:
+        """From now on nothing reaches the node's disk: no `fsync` returns. Needs `fuse`."""
+        ...
+
+    async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
+        """Throw away what had not reached the disk; how much that was. Its process is down."""
+        ...
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, as a process there would; bounded."""
+        ...
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        ...
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume; `synced` brings it and its name to the disk."""
+        ...
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume, None if there is none."""
+        ...
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume if it is there."""
         ...
 
 
@@ -243,4 +332,13 @@ class FaultKind(Protocol):
 
         `victims` and `nodes` (all of them) are names of pods.
         """
+        ...
+
+
+@runtime_checkable
+class OnVolumes(Protocol):
+    """A kind that needs more of the nodes' volumes than a folder."""
+
+    def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
+        """What it needs with these options."""
         ...
