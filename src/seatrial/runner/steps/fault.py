@@ -20,11 +20,6 @@ from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
 from seatrial.trial import Evidence, write_text
 from seatrial.verdict import Json
 
-#: How long the load may take to begin.
-START_WAIT_S = 600.0
-#: How long the stretch of faults may take to begin once the stretch before is over.
-STRETCH_WAIT_S = 600.0
-
 _MOMENTS = ("inject_ns", "injected_ns", "heal_ns", "healed_ns")
 
 
@@ -34,8 +29,8 @@ async def fault(step: Step) -> Outcome:
     stop = asyncio.Event()
     async with step.site() as site:
         await notices.begin_once(site.board, planned.id, StepNotice(state="ready"))
-        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, START_WAIT_S)
-        line = await LineClient.open(load.line, step.rooms.steps)
+        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, step.wait_s)
+        line = await LineClient.open(load.line)
         axis = Axis(line)
         ops = _Ops()
         with asked_to_stop(stop):
@@ -93,7 +88,7 @@ def _end_of_faults(step: Step, from_ns: int) -> int:
 
 async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | None:
     """Where the moments of faults count from; None if there is no stretch of faults any more."""
-    deadline = time.monotonic() + step.plan.phases.before_s + STRETCH_WAIT_S
+    deadline = time.monotonic() + step.plan.phases.before_s + step.wait_s
     while not stop.is_set():
         load = await notices.find(board, notices.WORKLOAD, WorkloadNotice)
         if load is None or load.state == "ended":
@@ -101,7 +96,7 @@ async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | Non
         if load.faults_from_ns is not None:
             return load.faults_from_ns
         if time.monotonic() > deadline:
-            raise Unavailable(f"the stretch of faults did not begin within {STRETCH_WAIT_S:g} s")
+            raise Unavailable(f"the stretch of faults did not begin within {step.wait_s:g} s")
         await asyncio.sleep(notices.POLL_S)
     return None
 

@@ -6,6 +6,8 @@ that should be there did not leave is `unknown`, never left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from seatrial import report as drawing
 from seatrial.errors import NoInput, SeatrialError, UnknownName
 from seatrial.history.load import load_arrow
@@ -67,6 +69,10 @@ async def verdict(step: Step) -> Outcome:
     judgement = join(step)
     judge.keep(step.rooms.folder, judgement)
     write_text(step.path / "verdict.json", judge.dump(judgement.document(), indent=2) + "\n")
+    write_text(step.path / "verdict", f"{judgement.verdict.value}\n")
+    recovery_s = longest_recovery(judgement)
+    if recovery_s is not None:
+        write_text(step.path / "recovery_s", f"{recovery_s:g}\n")
     return Outcome(judgement.verdict, f"{judgement.verdict.value}: {judgement.cause}")
 
 
@@ -79,6 +85,19 @@ def join(step: Step) -> Judgement:
         return judge.judge_trial(rooms.folder, checked=checked)
     except NoInput:
         return _nothing(rooms, plan, checked)
+
+
+def longest_recovery(judgement: Judgement) -> float | None:
+    """The longest time from a healing until ops succeeded as before; None where none was read."""
+    found = []
+    for part in judgement.steady_states:
+        stretches = part.document.get("stretches")
+        if part.document.get("metric") != "recovery_s" or not isinstance(stretches, Mapping):
+            continue
+        readings = [one for one in stretches.values() if isinstance(one, Mapping)]
+        values = [one.get("value") for one in readings]
+        found += [float(value) for value in values if isinstance(value, (int, float))]
+    return max(found, default=None)
 
 
 def _checked(rooms: Rooms, name: str) -> Verdict:

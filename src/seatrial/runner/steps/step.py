@@ -22,6 +22,10 @@ from seatrial.runner.steps.rooms import Rooms, StepRecord
 from seatrial.trial import write_text
 from seatrial.verdict import Validity
 
+#: A lab that no step is connected to for so long ends itself.
+LEASE_S = 120.0
+#: How long a step waits for what another one is to do, beyond what the plan says it takes.
+WAIT_S = 300.0
 #: How much of an error's text is a step's sentence.
 SENTENCE_CHARS = 400
 #: Steps that put load on the target or break it: they never begin twice.
@@ -63,7 +67,8 @@ class Step:
     fault: str | None = None
     checker: str | None = None
     exit: bool = False
-    lease_s: float = 60.0
+    lease_s: float = LEASE_S
+    wait_s: float = WAIT_S
     keep: bool = False
     say: Callable[[str], None] = lambda _: None
 
