@@ -3,67 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from seatrial import cases
-from seatrial.fault import PlannedFault
 from seatrial.history.load import load_arrow
 from seatrial.history.windows import fault_windows, phases
-from seatrial.plan import Plan, PlannedPhases
+from seatrial.plan import Plan
 from seatrial.runner import display, judge, outside
-from seatrial.runner.planner import Overrides, make_plan
-from seatrial.runner.quorum import analyse
 from seatrial.runner.steps.assemble import ClocksRecord
-from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
 from seatrial.trial import TrialFolder
 from seatrial.workflows.settings import Settings
 from seatrial.workflows.trial import trial
-from tests.lab.host import Host
+from tests.lab.host import Host, marked
+from tests.steps.plans import short_plan
 from tests.steps.walker import Walk
 
 pytestmark = pytest.mark.lab
 
 
-#: A walk on an idle machine of two cores takes half of it.
-LEASE_S = 2.0
-
-
-def short_plan() -> Plan:
-    """A kill and a partition, one after the other, in a trial of six seconds."""
-    plan = make_plan(
-        cases.case("etcd-register"), 7, Overrides(time_limit_s=20, faults=("kill",), rate=300)
-    )
-    kill = PlannedFault(
-        id="fault-1", kind="kill", victims="leader", pick=0.5, start_s=1.7, duration_s=1.0
-    )
-    cut = PlannedFault(
-        id="fault-2",
-        kind="partition",
-        victims="one",
-        nodes=("n2",),
-        start_s=3.0,
-        duration_s=1.0,
-        options={"shape": "isolate"},
-    )
-    working = Tolerance(min=1)
-    steady = SteadyState(
-        name="it works", probe=OpsProbe(metric="throughput"), before=working, after=working
-    )
-    return plan.model_copy(
-        update={
-            "phases": PlannedPhases(
-                before_s=1.5, faults_s=3.0, after_s=1.5, quiesce_timeout_s=30, final_timeout_s=30
-            ),
-            "faults": (kill, cut),
-            "quorum": analyse((kill, cut), plan.target.nodes),
-            "steady_states": (steady,),
-            "limits": plan.limits.model_copy(update={"min_ok": 1, "min_ok_in_fault": 0}),
-        }
-    )
+#: What is left of a killed walk is gone within this time, the rest of the load included.
+LEFT_TIMEOUT_S = 90.0
 
 
 def judged(document: dict[str, Any]) -> dict[str, Any]:
@@ -131,3 +96,21 @@ def _one_axis(folder: TrialFolder, plan: Plan) -> None:
         assert found["workload"].start_ns <= window.start_ns <= seen.inject_ns
         assert window.end_ns is not None and seen.healed_ns <= window.end_ns
         assert window.end_ns <= found["steady-after"].start_ns
+
+
+@pytest.mark.parametrize("victims", ["walker", "walker and steps"])
+def test_a_killed_walk_leaves_nothing(tmp_path: Path, victims: str) -> None:
+    """The lab's lease runs out; steps that go on alone end by their own bounds."""
+    host = Host(tmp_path)
+    walker = host.start_python("-m", "tests.steps.killed", str(tmp_path))
+    assert walker.stdout is not None
+    with walker.stdout:
+        assert walker.stdout.readline() == "load\n", host.stderr()
+        kill = os.kill if victims == "walker" else os.killpg
+        kill(walker.pid, signal.SIGKILL)
+        walker.wait()
+    deadline = time.monotonic() + LEFT_TIMEOUT_S
+    while marked(host.mark):
+        assert time.monotonic() < deadline, marked(host.mark)
+        time.sleep(0.05)
+    host.assert_clean(set())

@@ -24,7 +24,7 @@ from hera.workflows import Workflow
 POD = "/trial"
 MESSAGE = "/dev/termination-log"
 #: A walk that takes longer hangs.
-WALK_TIMEOUT_S = 120.0
+WALK_TIMEOUT_S = 300.0
 _STATE = re.compile(r"([\w-]+)\.(\w+)")
 _OUTER = re.compile(r"\{\{(workflow\.parameters|inputs\.parameters|workflow)\.([\w-]+)\}\}")
 

@@ -134,12 +134,19 @@ class LabEngine:
         """Connect to the holder; a lab without a record may still stand and be taken down."""
         place = _place(folder, cluster)
         try:
-            return LabSite(await _connect(place), cluster.nodes if cluster else (), place)
+            channel = await _connect(place)
         except OSError as error:
             raise Unavailable(
                 f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "
                 f"({place / keeper.LOG} says more); `seatrial step provision` makes another"
             ) from None
+        if cluster is not None:
+            return LabSite(channel, cluster.nodes, place)
+        try:
+            return LabSite(channel, await cast(Hold, channel.to("hold", Hold)).started(), place)
+        except BaseException:
+            await channel.close()
+            raise
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """Join the sandbox."""
