@@ -12,51 +12,21 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from seatrial import targets
+from seatrial.engine.lab.board import MemoryBoard
 from seatrial.engine.lab.calls import LINE_BYTES_MAX, Server
 from seatrial.engine.lab.hold import SOCKET, Hold
 from seatrial.engine.lab.world import Lab
-from seatrial.engine.site import Board, Notice, PlacedNode
-from seatrial.errors import SeatrialError, UsageError
+from seatrial.engine.site import Board, PlacedNode
+from seatrial.errors import SeatrialError
 from seatrial.fault import World
 from seatrial.plan import Plan
 from seatrial.target import Target
-from seatrial.verdict import Json
 
 #: How long healing may take before the nodes are ended all the same.
 HEAL_TIMEOUT_S = 20.0
-#: A board holds so many notices.
-NOTICES_MAX = 4096
-
-
-class MemoryBoard:
-    """`seatrial.engine.site.Board` in this process."""
-
-    def __init__(self) -> None:
-        self._notices: dict[str, Notice] = {}
-
-    async def post(
-        self, name: str, document: Mapping[str, Json], *, version: int | None = None
-    ) -> bool:
-        """Put a notice up, if the one before has the version."""
-        before = self._notices[name].version if name in self._notices else 0
-        if version is not None and version != before:
-            return False
-        if before == 0 and len(self._notices) >= NOTICES_MAX:
-            raise UsageError(f"the board is full: {NOTICES_MAX} notices")
-        self._notices[name] = Notice(version=before + 1, document=document)
-        return True
-
-    async def read(self, name: str) -> Notice | None:
-        """The notice of that name."""
-        return self._notices.get(name)
-
-    async def read_all(self) -> Mapping[str, Notice]:
-        """All notices."""
-        return dict(self._notices)
 
 
 class LateWorld:
