@@ -102,9 +102,14 @@ async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | Non
 
 
 async def _watch(board: Board, stop: asyncio.Event) -> None:
-    """Heal at once when somebody wants the trial ended."""
+    """Heal at once when somebody wants the trial ended, or the cluster is gone."""
     while not stop.is_set():
-        if await notices.find(board, notices.STOP, StopNotice) is not None:
+        try:
+            wish = await notices.find(board, notices.STOP, StopNotice)
+        except Unavailable:
+            stop.set()
+            return
+        if wish is not None:
             stop.set()
         await asyncio.sleep(notices.POLL_S)
 

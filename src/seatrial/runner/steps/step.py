@@ -8,6 +8,7 @@ import datetime
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from seatrial.verdict import Validity
 LEASE_S = 120.0
 #: How long a step waits for what another one is to do, beyond what the plan says it takes.
 WAIT_S = 300.0
+#: Exit status of a defect of the tool (EX_SOFTWARE).
+DEFECT = 70
 #: How much of an error's text is a step's sentence.
 SENTENCE_CHARS = 400
 #: Steps that put load on the target or break it: they never begin twice.
@@ -129,10 +132,16 @@ def carry_out(step: Step, function: Callable[[Step], Awaitable[Outcome]]) -> Ste
         sentence = outcome.sentence
     except SeatrialError as error:
         code, status, sentence = error.exit_code, "failed", str(error)
+        step.say(f"seatrial: {sentence}")
     except BaseExceptionGroup as group:
         known = _leaf(group)
-        code = known.exit_code if isinstance(known, SeatrialError) else 70
+        code = known.exit_code if isinstance(known, SeatrialError) else DEFECT
         status, sentence = "failed", f"{type(known).__name__}: {known}"
+        step.say("".join(traceback.format_exception(group)))
+    except Exception as defect:  # the room must say what became of it
+        code, status = DEFECT, "failed"
+        sentence = f"a defect of seatrial: {type(defect).__name__}: {defect}"
+        step.say(traceback.format_exc())
     record = StepRecord(
         step=step.name,
         room=step.room,
