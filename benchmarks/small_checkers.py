@@ -20,8 +20,8 @@ from seatrial.checkers import make
 from seatrial.history import NIL, Atoms, History, Kind, MicroOps
 from seatrial.history.columns import I64
 from seatrial.op import NEMESIS, Type
+from seatrial.steady.evaluate import evaluate
 from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
-from seatrial.steady_state_ops import evaluate
 
 RUNS = 3
 CLIENTS = 20

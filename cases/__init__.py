@@ -29,6 +29,14 @@ CASES = Catalogue(
             "replicas agree after members were killed again and again under load",
             "seatrial.cases.etcd:REPLICAS_KILL",
         ),
+        "etcd-steady": Entry(
+            "etcd's own metrics (by Prometheus) come back after the leader was killed",
+            "seatrial.cases.steady:STEADY",
+        ),
+        "etcd-durability": Entry(
+            "what was acknowledged survives a loss of power, in a cluster of one as well",
+            "seatrial.cases.etcd:DURABILITY",
+        ),
     },
 )
 

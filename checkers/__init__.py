@@ -13,6 +13,7 @@ from typing import cast
 
 from seatrial.catalogue import Catalogue, Entry
 from seatrial.checker import Checker, CheckOptions
+from seatrial.checkers.options import known
 
 #: Each entry is a factory: `CheckOptions` → `Checker`.
 CHECKERS = Catalogue(
@@ -128,6 +129,8 @@ CHECKERS = Catalogue(
 
 
 def make(name: str, options: CheckOptions | None = None) -> Checker:
-    """The checker called `name`; raises `UnknownName` with a suggestion."""
+    """The checker called `name`; raises `UnknownName` with a suggestion, also for an option."""
     factory = cast(Callable[[CheckOptions], Checker], CHECKERS[name].load())
-    return factory(options or CheckOptions())
+    chosen = options or CheckOptions()
+    known(name, chosen.extra)
+    return factory(chosen)

@@ -7,6 +7,7 @@ completions. For limits before, during and after faults, use steady states inste
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers.settings import number
 from seatrial.checkers.wording import count, indexes
+from seatrial.errors import UsageError
 from seatrial.history import History
 from seatrial.op import Type
 from seatrial.verdict import Anomaly, Json, Verdict
@@ -72,7 +74,14 @@ class Availability:
 
 def make(options: CheckOptions) -> Availability:
     """The checker; options `min_fraction` (0 to 1) and `max_gap_s`."""
-    return Availability(number(options, NAME, "min_fraction"), number(options, NAME, "max_gap_s"))
+    fraction, gap_s = number(options, NAME, "min_fraction"), number(options, NAME, "max_gap_s")
+    for name, value, top in (("min_fraction", fraction, 1.0), ("max_gap_s", gap_s, math.inf)):
+        if value is not None and not 0 <= value <= top:
+            raise UsageError(
+                f"checker {NAME!r}: option {name!r} is {value:g}\n\n"
+                f"hint: from 0 {'up' if top > 1 else 'to 1, such as 0.99'}"
+            )
+    return Availability(fraction, gap_s)
 
 
 def _longest_gap(history: History) -> tuple[float, int, int]:

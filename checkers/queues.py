@@ -13,45 +13,50 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
-from seatrial.checkers import keyed
+from seatrial.checkers import keyed, nothing
 from seatrial.checkers.codes import codes, members
 from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.history import History
 from seatrial.history.columns import I64
 from seatrial.op import Type
-from seatrial.verdict import Anomaly, Json, Verdict
+from seatrial.verdict import Anomaly, Json, Validity, Verdict
+
+QUEUE, TOTAL_QUEUE = "queue", "total-queue"
+_NOTHING = "nothing was enqueued and nothing came out"
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Every dequeue came from somewhere."""
+    """Every dequeue came from somewhere. `as_jepsen`: no op at all is `valid`."""
 
-    name: str = "queue"
+    as_jepsen: bool = False
+    name: str = QUEUE
 
     def check(self, history: History, budget: Budget) -> Verdict:
         """O(n log n)."""
-        return keyed.judge(history, _check_queue)
+        return keyed.judge(history, lambda part: _check_queue(part, self.as_jepsen))
 
 
 @dataclass(frozen=True, slots=True)
 class TotalQueue:
-    """What goes in must come out; judges drained queues only."""
+    """What goes in must come out; judges drained queues only. `as_jepsen`: as in `Queue`."""
 
-    name: str = "total-queue"
+    as_jepsen: bool = False
+    name: str = TOTAL_QUEUE
 
     def check(self, history: History, budget: Budget) -> Verdict:
         """O(n log n)."""
-        return keyed.judge(history, _check_total)
+        return keyed.judge(history, lambda part: _check_total(part, self.as_jepsen))
 
 
 def make_queue(options: CheckOptions) -> Queue:
-    """The checker `queue`; it has no options."""
-    return Queue()
+    """The checker `queue`; option `empty`."""
+    return Queue(nothing.as_jepsen(options, QUEUE))
 
 
 def make_total_queue(options: CheckOptions) -> TotalQueue:
-    """The checker `total-queue`; it has no options."""
-    return TotalQueue()
+    """The checker `total-queue`; option `empty`."""
+    return TotalQueue(nothing.as_jepsen(options, TOTAL_QUEUE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,15 @@ class _Out:
     code: I64
 
 
-def _check_queue(history: History) -> Verdict:
+def _check_queue(history: History, as_jepsen: bool) -> Verdict:
     enqueues = history.client & history.is_f("enqueue")
     attempts = np.flatnonzero(enqueues & (history.type == Type.INVOKE))
     out, wrong = _taken(history)
     if wrong:
         return Verdict.unknown(wrong)
     judged = int(np.count_nonzero(enqueues)) + len(out.row)
+    if not judged:
+        return nothing.nothing(_NOTHING, Validity.VALID, wanted=as_jepsen)
     order, surplus = _surplus(codes(history, attempts), attempts, out)
     early = order[surplus]
     if not len(early):
@@ -124,7 +131,7 @@ def _taken(history: History) -> tuple[_Out, str]:
     return _Out(row, np.concatenate([codes(history, single), elements])), ""
 
 
-def _check_total(history: History) -> Verdict:
+def _check_total(history: History, as_jepsen: bool) -> Verdict:
     enqueues = history.client & history.is_f("enqueue")
     attempts = np.flatnonzero(enqueues & (history.type == Type.INVOKE))
     acknowledged = np.flatnonzero(enqueues & (history.type == Type.OK))
@@ -143,6 +150,8 @@ def _check_total(history: History) -> Verdict:
         "duplicated": int(tally.duplicated.sum()),
         "recovered": int(tally.recovered.sum()),
     }
+    if not judged:
+        return nothing.nothing(_NOTHING, Validity.VALID, wanted=as_jepsen, details=details)
     anomalies = _total_anomalies(history, tally, acknowledged, out)
     if anomalies:
         cause = "; ".join(anomaly.explanation for anomaly in anomalies)

@@ -41,11 +41,11 @@ def flag(options: CheckOptions, checker: str, name: str, default: bool = False) 
     return value
 
 
-def text(options: CheckOptions, checker: str, name: str) -> str | None:
-    """A text, or None where nothing was said."""
-    value = options.extra.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _wrong(checker, name, value, "a text")
+def choice(options: CheckOptions, checker: str, name: str, known: tuple[str, ...]) -> str:
+    """One of a few words; the first where nothing was said."""
+    value = options.extra.get(name, known[0])
+    if not isinstance(value, str) or value not in known:
+        raise _wrong(checker, name, value, " or ".join(map(repr, known)))
     return value
 
 
@@ -59,4 +59,15 @@ def names(options: CheckOptions, checker: str, name: str) -> tuple[str, ...] | N
     found = [item for item in value if isinstance(item, str)]
     if len(found) != len(value):
         raise _wrong(checker, name, value, "a list of texts")
+    return tuple(found)
+
+
+def spans(options: CheckOptions, checker: str, name: str) -> tuple[tuple[int, int], ...]:
+    """A list of stretches `FROM-TO` in whole numbers; empty where nothing was said."""
+    found = []
+    for text in names(options, checker, name) or ():
+        low, _, high = text.partition("-")
+        if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
+            raise _wrong(checker, name, text, "a stretch FROM-TO in whole numbers")
+        found.append((int(low), int(high)))
     return tuple(found)

@@ -7,34 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
-from seatrial.checkers import keyed
+from seatrial.checkers import keyed, nothing
 from seatrial.checkers.codes import codes
 from seatrial.checkers.wording import EXAMPLES_MAX, count, indexes, quote, values
 from seatrial.history import History
 from seatrial.op import Type
-from seatrial.verdict import Anomaly, Json, Verdict
+from seatrial.verdict import Anomaly, Json, Validity, Verdict
+
+NAME = "unique-ids"
 
 
 @dataclass(frozen=True, slots=True)
 class UniqueIds:
-    """Judges the values of all `ok` ops `generate`."""
+    """Judges the values of all `ok` ops `generate`. `as_jepsen`: none of them is `valid`."""
 
-    name: str = "unique-ids"
+    as_jepsen: bool = False
+    name: str = NAME
 
     def check(self, history: History, budget: Budget) -> Verdict:
         """O(n log n)."""
-        return keyed.judge(history, _check)
+        return keyed.judge(history, lambda part: _check(part, self.as_jepsen))
 
 
 def make(options: CheckOptions) -> UniqueIds:
-    """The checker; it has no options."""
-    return UniqueIds()
+    """The checker; option `empty`."""
+    return UniqueIds(nothing.as_jepsen(options, NAME))
 
 
-def _check(history: History) -> Verdict:
+def _check(history: History, as_jepsen: bool) -> Verdict:
     rows = np.flatnonzero(history.client & history.is_f("generate") & (history.type == Type.OK))
     if not len(rows):
-        return Verdict.unknown("no id was generated")
+        return nothing.nothing("no id was generated", Validity.VALID, wanted=as_jepsen)
     ids = codes(history, rows)
     order = np.argsort(ids, kind="stable")
     again = np.flatnonzero(np.diff(ids[order]) == 0) + 1

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What `make test-full` needs from Debian: a second etcd (3.4), and a browser for the report.
+# What `make test-full` needs from Debian: a second etcd (3.4), a browser for the report, Prometheus.
 set -eu
-packages="etcd-server chromium"
+packages="etcd-server chromium prometheus"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing="$missing $package"

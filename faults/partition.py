@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault, Proof, World
-from seatrial.faults import chaos_mesh
+from seatrial.faults.chaos import experiment, network, pods, workflow
 from seatrial.faults.leases import Leases
 from seatrial.verdict import Json
 
@@ -193,35 +193,16 @@ class Partition:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """One NetworkChaos where the cuts are one product of two sides, else a Workflow of them."""
-        parts = _products(_planned(nodes, fault, victims))
-        specs: list[dict[str, Json]] = [
-            {
-                "action": "partition",
-                **chaos_mesh.pods(namespace, sources),
-                "direction": direction,
-                "target": chaos_mesh.pods(namespace, destinations),
-            }
-            for sources, destinations, direction in parts
+        parts = [
+            experiment(
+                fault,
+                namespace,
+                network.Partition(direction=direction, target=pods(namespace, destinations)),
+                pods(namespace, sources),
+            )
+            for sources, destinations, direction in _products(_planned(nodes, fault, victims))
         ]
-        length = chaos_mesh.duration(fault)
-        if len(specs) == 1:
-            spec = specs[0] | {"duration": length}
-            return chaos_mesh.experiment("NetworkChaos", fault, namespace, spec)
-        names = [f"cut-{number}" for number in range(1, len(specs) + 1)]
-        templates: list[Json] = [
-            {"name": "all", "templateType": "Parallel", "deadline": length, "children": [*names]}
-        ]
-        templates += [
-            {
-                "name": name,
-                "templateType": "NetworkChaos",
-                "deadline": length,
-                "networkChaos": spec,
-            }
-            for name, spec in zip(names, specs, strict=True)
-        ]
-        whole: dict[str, Json] = {"entry": "all", "templates": templates}
-        return chaos_mesh.experiment("Workflow", fault, namespace, whole)
+        return parts[0].manifest() if len(parts) == 1 else workflow(fault, namespace, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +247,9 @@ def _planned(nodes: Sequence[str], fault: PlannedFault, victims: Sequence[str]) 
     return cuts(shape, nodes, victims)
 
 
-def _products(links: frozenset[Link]) -> list[tuple[list[str], list[str], str]]:
+def _products(
+    links: frozenset[Link],
+) -> list[tuple[list[str], list[str], network.Direction]]:
     """Links as products sources × destinations, opposite ones joined as `both`, else `to`."""
     by_source: dict[str, set[str]] = {}
     for source, destination in links:
@@ -275,7 +258,8 @@ def _products(links: frozenset[Link]) -> list[tuple[list[str], list[str], str]]:
     for source in sorted(by_source):
         by_targets.setdefault(tuple(sorted(by_source[source])), []).append(source)
     products = [(tuple(sources), targets) for targets, sources in by_targets.items()]
-    found, done = [], set()
+    found: list[tuple[list[str], list[str], network.Direction]] = []
+    done = set()
     for sources, targets in sorted(products):
         if (targets, sources) in done:
             continue

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults.broken import elsewhere
 from seatrial.faults.leases import Leases
 from seatrial.verdict import Json
@@ -24,6 +24,10 @@ SILENCE_S = 0.5
 #: How long a node may take until it answers again.
 READY_TIMEOUT_S = 15.0
 _POLL_S = 0.01
+NO_EQUAL = (
+    "'pause' has no equal in Chaos Mesh: it stops no process with SIGSTOP\n\n"
+    "hint: on Kubernetes use 'kill'; in the lab 'pause' works"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Pause:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Possible wherever the nodes are processes of this machine; options there are none."""
+        if isolation == CLUSTER:
+            return NO_EQUAL
         return f"pause takes no option: {', '.join(options)}" if options else ""
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
@@ -100,10 +106,7 @@ class Pause:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise Unavailable(
-            "fault 'pause' has no equal in Chaos Mesh: it stops no process with SIGSTOP\n\n"
-            "hint: on Kubernetes use 'kill'; in the lab 'pause' works"
-        )
+        raise Unavailable(NO_EQUAL)
 
 
 async def _comes_to(world: World, node: str, state: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-import yaml
 from hera.workflows import Workflow
 
+from seatrial import yaml_text
 from seatrial.verdict import Json
 
 #: What people look for first in a mapping.
@@ -51,21 +51,4 @@ def to_json(document: dict[str, Json]) -> str:
 
 def to_yaml(*documents: dict[str, Json]) -> str:
     """Objects as one YAML stream."""
-    return yaml.dump_all(
-        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
-    )
-
-
-class _Dumper(yaml.CSafeDumper):
-    """Texts of several lines as blocks; no anchors, which some readers do not follow."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
+    return yaml_text.to_yaml(documents)

@@ -15,6 +15,8 @@ Reads = Literal["nothing", "provision", "load", "all"]
 Account = Literal["cluster", "load", "judge"]
 
 DIR = "/trial"
+#: Steps that never begin twice: they send ops or break things.
+ONCE = ("workload", "fault", "final-reads")
 #: Where Kubernetes picks up a container's last words; Argo shows them as the node's message.
 MESSAGE_FILE = "/dev/termination-log"
 #: How often a step whose pod was lost is started again, where starting again does no harm.

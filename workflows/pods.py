@@ -17,7 +17,7 @@ from hera.workflows import models as m
 
 from seatrial.workflows.metrics import Metric
 from seatrial.workflows.names import ABOUT, DISPLAY_NAME, RUN, run_key
-from seatrial.workflows.nodes import DIR, MESSAGE_FILE, RETRY_LIMIT, Reads, Step
+from seatrial.workflows.nodes import DIR, MESSAGE_FILE, ONCE, RETRY_LIMIT, Reads, Step
 from seatrial.workflows.settings import Settings
 
 #: Memory that a step takes besides what it judges.
@@ -92,6 +92,7 @@ def step_template(
         *plan.parameters(exit=step.exit),
         plan.artifact(exit=step.exit),
         *(_room_in(settings, room) for room in ROOMS[step.reads]),
+        *([_own_room(settings, step)] if step.name in ONCE else []),
     ]
     room = f"{DIR}/steps/{step.room}"
     template.outputs = [
@@ -183,6 +184,21 @@ def retry_strategy() -> m.RetryStrategy:
 def stored(name: str, path: str, key: str) -> S3Artifact:
     """An output that may be missing, uncompressed, under a key of its own."""
     return S3Artifact(name=name, path=path, key=key, optional=True, archive=NoneArchiveStrategy())
+
+
+def _own_room(settings: Settings, step: Step) -> S3Artifact:
+    """What an earlier attempt left: where it is there, the step refuses to begin again.
+
+    So `argo retry`, which starts failed nodes anew, repeats no load silently.
+    """
+    room = f"steps/{step.room}"
+    return S3Artifact(
+        name="earlier",
+        path=f"{DIR}/{room}",
+        key=run_key(settings, room),
+        optional=True,
+        archive=NoneArchiveStrategy(),
+    )
 
 
 def _room_in(settings: Settings, room: str) -> S3Artifact:

@@ -14,15 +14,27 @@ from seatrial.checkers.kafka import cycles
 from seatrial.checkers.kafka.events import DATA, Event, Malformed, OutOfTime, read_events
 from seatrial.checkers.kafka.orders import find_orders
 from seatrial.checkers.kafka.rules import Case, all_cases
-from seatrial.checkers.settings import flag, text
+from seatrial.checkers.nothing import as_jepsen, nothing
+from seatrial.checkers.settings import choice, flag
 from seatrial.checkers.wording import EXAMPLES_MAX, count
 from seatrial.history import History
 from seatrial.op import Type
-from seatrial.verdict import Anomaly, Json, Verdict
+from seatrial.verdict import Anomaly, Json, Validity, Verdict
 
 NAME = "kafka"
 #: No edge between any two ops: cycles cannot be judged (Elle's name for it).
 NO_GRAPH = "empty-transaction-graph"
+#: Elle's names for what a cycle shows to exist, and the model that it rules out.
+RULED_OUT = {
+    "G1c": "read committed",
+    "G1c-process": "strong session read committed",
+    "G1c-realtime": "strong read committed",
+}
+CYCLE_EXISTS = {
+    "G1c": "PL-2-cycle-exists",
+    "G1c-process": "strong-session-PL-2-cycle-exists",
+    "G1c-realtime": "strong-PL-2-cycle-exists",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class Kafka:
 
     subscribe: bool = False
     ww_deps: bool = False
+    as_jepsen: bool = False
     name: str = NAME
 
     def check(self, history: History, budget: Budget) -> Verdict:
@@ -41,9 +54,11 @@ class Kafka:
             return Verdict.unknown(str(wrong))
         judged = sum(_weight(event) for event in events)
         if not judged:
-            return Verdict.unknown(
+            return nothing(
                 "no send and no poll completed",
-                anomalies=[Anomaly(NO_GRAPH, "no op depends on another")],
+                Validity.INVALID,
+                wanted=self.as_jepsen,
+                anomalies=(Anomaly(NO_GRAPH, "no op depends on another"),),
             )
         orders = find_orders(events)
         graph = cycles.build(history, events, orders, ww=self.ww_deps)
@@ -60,6 +75,10 @@ class Kafka:
             cause = f"{count(judged, 'message')} sent and polled in order{also}"
             return Verdict.valid(cause, judged=judged, details=details)
         anomalies = [_anomaly(found[name]) for name in (*bad, *sorted(set(found) - set(bad)))]
+        weakest = next((name for name in CYCLE_EXISTS if name in bad), None)
+        if weakest is not None:
+            said = f"the cycle of {weakest} rules out {RULED_OUT[weakest]}"
+            anomalies.append(Anomaly(CYCLE_EXISTS[weakest], said, ops=_ops(found[weakest])))
         if empty:
             anomalies.append(Anomaly(NO_GRAPH, "no op depends on another, cycles were not judged"))
         return Verdict.invalid(
@@ -76,8 +95,9 @@ class Kafka:
 
 
 def make(options: CheckOptions) -> Kafka:
-    """The checker; options: `sub_via` (`assign` or `subscribe`), `ww_deps` (true or false)."""
-    return Kafka(text(options, NAME, "sub_via") == "subscribe", flag(options, NAME, "ww_deps"))
+    """The checker; options: `sub_via` (`assign` or `subscribe`), `ww_deps`, `empty`."""
+    subscribe = choice(options, NAME, "sub_via", ("assign", "subscribe")) == "subscribe"
+    return Kafka(subscribe, flag(options, NAME, "ww_deps"), as_jepsen(options, NAME))
 
 
 def _weight(event: Event) -> int:
@@ -90,11 +110,15 @@ def _weight(event: Event) -> int:
 def _anomaly(cases: list[Case]) -> Anomaly:
     first = cases[0]
     more = "" if len(cases) == 1 else f" ({count(len(cases), 'case')})"
-    events = [event for case in cases[:EXAMPLES_MAX] for event in case.events]
     return Anomaly(
         first.name,
         first.said + more,
-        ops=tuple(sorted({event.index for event in events})),
+        ops=_ops(cases),
         steps=tuple(case.said for case in cases[:EXAMPLES_MAX]) if len(cases) > 1 else (),
         count=len(cases),
     )
+
+
+def _ops(cases: list[Case]) -> tuple[int, ...]:
+    events = [event for case in cases[:EXAMPLES_MAX] for event in case.events]
+    return tuple(sorted({event.index for event in events}))

@@ -9,6 +9,7 @@ import numpy as np
 
 from seatrial.checkers.linearizable.calls import Calls, Malformed, Vocabulary
 from seatrial.checkers.linearizable.search import Machine
+from seatrial.history import History
 from seatrial.history.columns import I64, U8, Bool
 
 Fast = Callable[[Calls], tuple[U8, I64]]
@@ -31,9 +32,10 @@ class Family:
     `fast`: per key 0 valid, 1 undecided, more: invalid. `machine`: what the search runs.
     `prepare`: a last rewriting of the calls. `reduce`: the same keys for a quicker family, whose
     verdict is the same; explanations are this one's. `notes`: what a reader must know.
-    `units`: whether all ops on one value may be left out of a history together without making it
-    wrong, which is what makes a small witness. `chains`: opcodes are a register's. `puts`, `takes`:
-    the opcodes that put a value in and take one out.
+    `replay`: how many ok ops on how many keys a plain order explains, None if it does not explain
+    all. `units`: whether all ops on one value may be left out of a history together without making
+    it wrong, which is what makes a small witness. `chains`: opcodes are a register's. `puts`,
+    `takes`: the opcodes that put a value in and take one out.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Family:
     fast: Fast | None = None
     prepare: Prepare | None = None
     reduce: Callable[[Calls], Reduced | None] | None = None
+    replay: Callable[[History], tuple[int, int] | None] | None = None
     split_pairs: bool = False
     failed_cas: bool = False
     units: bool = False

@@ -11,6 +11,7 @@ from seatrial.checker import CheckOptions
 from seatrial.checkers.linearizable import models, texts
 from seatrial.checkers.linearizable.calls import PENDING, UNSEEN, Calls, Form
 from seatrial.checkers.linearizable.family import Family, pure_mask
+from seatrial.checkers.linearizable.replay import replay
 from seatrial.checkers.linearizable.scalars import nil_reads_any, whole_number
 from seatrial.checkers.linearizable.search import Machine
 from seatrial.errors import SeatrialError
@@ -130,6 +131,7 @@ def kv(options: CheckOptions) -> Family:
         rules,
         split_pairs=True,
         reduce=lambda calls: texts.as_register(calls, opcodes, options.initial),
+        replay=lambda history: replay(history, options.initial),
     )
 
 

@@ -14,10 +14,14 @@ from seatrial.errors import UnknownName
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing in a catalogue: what it is, and where (`module:attribute`)."""
+    """One thing in a catalogue: what it is, and where (`module:attribute`).
+
+    `only` is the one engine that knows it (`lab`, `cluster`); empty: all do.
+    """
 
     summary: str
     where: str
+    only: str = ""
 
     def load(self) -> object:
         """The attribute itself."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,8 @@ from seatrial.verdict import Json
 
 #: Sizes that a selector can name besides the target's own roles.
 SIZES = ("one", "minority", "majority", "all")
+#: What `FaultKind.unavailable` is told instead of a lab's isolation: Chaos Mesh on Kubernetes.
+CLUSTER = "cluster"
 
 
 class PlannedFault(BaseModel):
@@ -26,7 +28,9 @@ class PlannedFault(BaseModel):
     `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
     `nodes` are the names fixed by the seed where the role is a size; empty where the role is
     resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
-    among several. `options` are the kind's own settings.
+    among several. `options` are the kind's own settings. Faults of one `group` belong to one
+    pattern of the schedule (`ramp-1`), of which `level` is the height. `shares`: it may meet
+    another fault of the same touch on one victim.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +43,9 @@ class PlannedFault(BaseModel):
     start_s: float
     duration_s: float
     options: Mapping[str, Json] = {}
+    group: str = ""
+    level: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,99 @@ class Proof:
     seen: bool
     sentence: str
     measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+#: What can happen to the packets of a link.
+Action = Literal["delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What packets of one direction of a link suffer; an action reads its own values only.
+
+    `percent` of the packets are lost, doubled, damaged or let pass by others; `correlation` (in
+    percent) is how likely a packet meets the same fate as the one before. `gap`: at most one
+    packet in so many passes the others.
+    """
+
+    action: Action
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+    percent: float = 0.0
+    correlation: float = 0.0
+    gap: int = 1
+    bits_per_s: float = 0.0
+    limit_bytes: int = 0
+    buffer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Datagrams to send through one direction of a link: how many, how large (with all headers
+    of IP), how far apart, and how long to wait for the last one. `count_bits` asks for the
+    throughput of the direction meanwhile.
+    """
+
+    packets: int
+    packet_bytes: int
+    interval_s: float
+    patience_s: float
+    count_bits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
+
+    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
+    arrivals that can be told apart, in the order of sending. `overtaking` counts
+    datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
+    direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
+    """
+
+    sent: int
+    arrived: int
+    duplicated: int
+    corrupted: int
+    overtaking: int
+    latencies_ms: tuple[float, ...]
+    bits_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeNeed:
+    """What a plan's faults need of the nodes' volumes; made before the nodes start.
+
+    `plain`: a folder. `sized`: a file system of its own for each node, whose size can be changed.
+    `fuse`: one of the engine's own on top, which can be late, fail and lose what no `fsync` asked
+    for. `metadata`: what makes names durable there (see `lost-writes`); None: it is all the same.
+    """
+
+    kind: Literal["plain", "sized", "fuse"] = "plain"
+    metadata: Literal["journalled", "strict"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRule:
+    """What happens to `percent` of a disk's `methods`: a delay in seconds, or an errno.
+
+    Methods: `read`, `write`, `fsync`, `create`, `remove`, `rename`.
+    """
+
+    methods: tuple[str, ...]
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    errno: int = 0
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCall:
+    """One call on a node's volume: how long it took, how it ended (0 is well), bytes written."""
+
+    took_s: float
+    errno: int = 0
+    written: int = 0
 
 
 class World(Protocol):
@@ -110,6 +210,80 @@ class World(Protocol):
         """Whether a packet sent now by `source` gets to `destination` (one way)."""
         ...
 
+    # Shaped links
+
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`, until `unshape`.
+
+        Several faults on one direction add up; the same fault twice counts once.
+        """
+        ...
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`; twice does nothing. Raises `Unavailable` if it had ended by itself."""
+        ...
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults (by id) do to this direction now, by the books (not by measurement)."""
+        ...
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams through all these directions at once, and say what became of them."""
+        ...
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which of the target's roles now (`leader` → names); asks the target."""
+
+    # ── for faults on process, disk, clock, resources, membership and versions ────────────────
+
+    async def end(self, node: str, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after `grace_s`; held down until `restart`; returns when gone."""
+        ...
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """While `fault` excuses it, the node's process may end by itself: that is planned."""
+        ...
+
+    async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
+        """Let `rules` be what `fault` does to the node's disk; none ends it. Needs `fuse`."""
+        ...
+
+    async def limit_disk(self, node: str, fault: str, free_bytes: int | None) -> None:
+        """Leave the node's disk so much space; None ends what `fault` took. Needs `sized`."""
+        ...
+
+    async def cut_disk_power(self, node: str) -> None:
+        """From now on nothing reaches the node's disk: no `fsync` returns. Needs `fuse`."""
+        ...
+
+    async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
+        """Throw away what had not reached the disk; how much that was. Its process is down."""
+        ...
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, as a process there would; bounded."""
+        ...
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        ...
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume; `synced` brings it and its name to the disk."""
+        ...
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume, None if there is none."""
+        ...
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume if it is there."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""
@@ -125,7 +299,10 @@ class FaultKind(Protocol):
         ...
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Why it cannot be done there (with the mend), or "" if it can."""
+        """Why it cannot be done there (with the mend), or "" if it can.
+
+        `isolation` is the lab's (`World.isolation`), or `CLUSTER`.
+        """
         ...
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
@@ -155,4 +332,13 @@ class FaultKind(Protocol):
 
         `victims` and `nodes` (all of them) are names of pods.
         """
+        ...
+
+
+@runtime_checkable
+class OnVolumes(Protocol):
+    """A kind that needs more of the nodes' volumes than a folder."""
+
+    def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
+        """What it needs with these options."""
         ...

@@ -51,9 +51,9 @@ def recoveries(
     if unhealed:
         return (), f"{unhealed[0]} was never healed"
     need = math.ceil(RECOVERED_PART * calm / ((before.end_ns - before.start_ns) / 1e9))
-    injuries = _injuries(windows)
+    joined = injuries(windows)
     found = []
-    for injury, following in zip(injuries, [*injuries[1:], None], strict=True):
+    for injury, following in zip(joined, [*joined[1:], None], strict=True):
         limit = load_end_ns if following is None else following.start_ns
         if following is None and limit - injury.end_ns < _SECOND_NS:
             return (), f"the load ended within a second of healing {injury.faults[-1]}"
@@ -65,23 +65,25 @@ def recoveries(
 
 
 @dataclass(frozen=True, slots=True)
-class _Injury:
+class Injury:
+    """Faults that overlap: from the first one's injection to the last one's healing."""
+
     faults: tuple[str, ...]
     start_ns: int
     end_ns: int
 
 
-def _injuries(windows: Sequence[FaultWindow]) -> list[_Injury]:
+def injuries(windows: Sequence[FaultWindow]) -> list[Injury]:
     """Faults that overlap, joined; each ends when the last of its faults began to be healed."""
-    out: list[_Injury] = []
+    out: list[Injury] = []
     for window in sorted(windows, key=lambda one: one.start_ns):
         end = window.healing_ns if window.healing_ns is not None else window.start_ns
         if out and window.start_ns <= out[-1].end_ns:
             last = out.pop()
             faults = (*last.faults, window.fault)
-            out.append(_Injury(faults, last.start_ns, max(last.end_ns, end)))
+            out.append(Injury(faults, last.start_ns, max(last.end_ns, end)))
         else:
-            out.append(_Injury((window.fault,), window.start_ns, end))
+            out.append(Injury((window.fault,), window.start_ns, end))
     return out
 
 

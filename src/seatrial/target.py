@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seatrial.op import Atom, Value
 
@@ -118,6 +118,15 @@ class ReplicaClient(Client, Protocol):
         Keys that replicas must agree on (data hash, revision at the same raft index) and their
         context; the target documents them.
         """
+        ...
+
+
+@runtime_checkable
+class Scraped(Protocol):
+    """A target whose nodes tell metrics to Prometheus: a capability beside `Target`."""
+
+    def metrics_url(self, node: Node) -> str:
+        """Where `node` tells its metrics."""
         ...
 
 

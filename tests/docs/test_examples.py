@@ -53,7 +53,7 @@ def command_lines() -> list[tuple[str, str]]:
     """All `seatrial …` lines of console blocks."""
     out = []
     for page, text in blocks("console"):
-        for line in text.splitlines():
+        for line in text.replace("\\\n", "").splitlines():
             words = line.removeprefix("$ ").removeprefix(".venv/bin/")
             if words.startswith("seatrial "):
                 out.append((page, words.partition(" > ")[0].partition("  #")[0]))

@@ -12,6 +12,7 @@ import pytest
 
 from seatrial.cases import CASES
 from seatrial.checkers import CHECKERS
+from seatrial.checkers.options import OPTIONS
 from seatrial.cli.main import COMMANDS, cli, main
 from seatrial.engine.simulated import BUGS
 from seatrial.faults import FAULTS
@@ -69,6 +70,13 @@ def test_each_option_of_a_command_stands_in_the_reference(name: str) -> None:
 
     assert f"seatrial {name}" in text
     assert [option for option in options if option not in text] == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_setting_of_a_checker_stands_in_the_reference(name: str) -> None:
+    text = (REFERENCE / "checkers" / "index.md").read_text(encoding="utf-8")
+
+    assert [s for s in OPTIONS[name] if f"| `{name}` | `{s}` |" not in text] == []
 
 
 def test_some_page_shows_a_plan() -> None:

@@ -59,7 +59,7 @@ def test_a_link_of_loopback_cannot_be_cut_and_says_so() -> None:
     async def scenario() -> None:
         links = await _started()
         assert await links.reaches("n1", "n2", 2.0)
-        with pytest.raises(Unavailable, match=r"n1 → n2 cannot be cut.*isolation none"):
+        with pytest.raises(Unavailable, match=r"n1 → n2 cannot be broken.*isolation none"):
             await links.cut("n1", "n2")
         await links.stop()
 

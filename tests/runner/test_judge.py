@@ -18,7 +18,7 @@ from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
 from seatrial.runner.planner import Overrides, make_plan
-from seatrial.steady_state_ops import Reading, SteadyStateResult
+from seatrial.steady.reading import Reading, SteadyStateResult
 from seatrial.trial import Evidence, StoredProof, TrialFolder, write_text
 from seatrial.verdict import Anomaly, Validity, Verdict, join
 

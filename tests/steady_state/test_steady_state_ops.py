@@ -8,8 +8,9 @@ import pytest
 
 from seatrial.history import History, HistoryBuilder
 from seatrial.op import NEMESIS, Op, Type
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import Metric, OpsProbe, SteadyState, Tolerance
-from seatrial.steady_state_ops import SteadyStateResult, evaluate
 from seatrial.verdict import Validity
 
 SECOND = 1_000_000_000

@@ -6,13 +6,14 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from seatrial import report
 from seatrial.checker import CheckOptions
+from seatrial.checkers.options import read
 from seatrial.cli import words
 from seatrial.cli.types import Duration, Size, names
 from seatrial.errors import SeatrialError, UsageError
@@ -22,8 +23,10 @@ from seatrial.history.merge import lift_keys
 from seatrial.op import Value
 from seatrial.runner import judge
 from seatrial.runner.guess import guess_checkers
+from seatrial.steady import shelf
+from seatrial.steady_state import SteadyState
 from seatrial.trial import TrialFolder, write_text
-from seatrial.verdict import Validity, join
+from seatrial.verdict import Json, Validity, join
 
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 4 << 30
@@ -49,6 +52,13 @@ MEMORY_BYTES = 4 << 30
 @click.option("--group-size", type=int, help="Keys a group of `long-fork`.")
 @click.option("--negative-balances", is_flag=True, help="`bank` may go below zero.")
 @click.option(
+    "--option",
+    "settings",
+    metavar="CHECKER.NAME=VALUE",
+    multiple=True,
+    help="A setting of one checker, such as availability.min_fraction=0.99 (repeatable).",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["auto", "jsonl", "json", "edn", "arrow"]),
@@ -57,6 +67,12 @@ MEMORY_BYTES = 4 << 30
 )
 @click.option("--timeout", type=Duration(), help="Bound on each checker's time.")
 @click.option("--memory", type=Size(), help="Bound on each checker's memory.")
+@click.option(
+    "--steady",
+    multiple=True,
+    metavar="FILE|TEMPLATE",
+    help="Judge a trial's steady states of these names by these tolerances.",
+)
 @click.option(
     "--report",
     "report_file",
@@ -74,9 +90,11 @@ def check(
     version_order: str | None,
     group_size: int | None,
     negative_balances: bool,
+    settings: tuple[str, ...],
     form: str,
     timeout: float | None,
     memory: int | None,
+    steady: tuple[str, ...],
     report_file: Path | None,
     as_json: bool,
 ) -> int:
@@ -92,11 +110,22 @@ def check(
         group_size=group_size,
         negative_balances=negative_balances,
     )
-    chosen = names(checker) or (("linearizable",) if model is not None else ())
+    extra = _settings(settings)
+    implied = ("linearizable",) if model is not None else tuple(extra)
+    chosen = names(checker) or implied
     judge.check_names(chosen)
+    for name in extra:
+        if name not in chosen:
+            raise UsageError(
+                f"--option for checker {name!r}, which is not asked for\n\n"
+                f"hint: --checker {','.join((*chosen, name))}"
+            )
     if report_file is not None and len(paths) > 1:
         raise UsageError("--report draws one history\n\nhint: one PATH at a time")
-    request = _Request(chosen, options, keyed, form, timeout, memory, report_file, quiet=as_json)
+    states = tuple(state for name in steady for state in shelf.load(name).states)
+    request = _Request(
+        chosen, options, extra, keyed, form, timeout, memory, report_file, as_json, states
+    )
     answers, failures = [], []
     for path in paths:
         try:
@@ -119,17 +148,21 @@ class _Request:
 
     chosen: tuple[str, ...]
     options: CheckOptions
+    extra: Mapping[str, Mapping[str, Json]]
     keyed: bool
     form: str
     timeout_s: float | None
     memory: int | None
     report_file: Path | None
     quiet: bool
+    steady: tuple[SteadyState, ...] = ()
 
     def answer(self, path: Path) -> judge.Judgement:
         """The judgement of a trial's folder or a history file."""
         if (path / "plan.json").is_file():
             return self._trial(path)
+        if self.steady:
+            raise UsageError(f"{path} is no trial: --steady judges a trial's folder")
         history = load(path, self.form)
         if self.keyed:
             history = lift_keys(history)
@@ -152,12 +185,14 @@ class _Request:
                 f"{path} is a trial: its plan says what its checkers judge\n\n"
                 "hint: name the checker too: --checker NAME"
             )
-        only = {name: self.options for name in self.chosen} or None
+        only = {name: self._of(name) for name in self.chosen} or None
+        judge.check_options(only or {})
         return judge.judge_trial(
             TrialFolder(path),
             only=only,
             timeout_s=self.timeout_s,
             memory=self.memory,
+            steady=self.steady,
             say=self._say,
         )
 
@@ -170,7 +205,13 @@ class _Request:
             )
         if not self.chosen:
             self._say(f"guessed from the ops: --checker {','.join(chosen)}")
-        return {name: self.options for name in chosen}
+        wanted = {name: self._of(name) for name in chosen}
+        judge.check_options(wanted)
+        return wanted
+
+    def _of(self, name: str) -> CheckOptions:
+        """The options of one checker."""
+        return replace(self.options, extra=self.extra.get(name, {}))
 
     def _draw(
         self, history: History, judgement: judge.Judgement, path: Path, report_file: Path
@@ -191,6 +232,25 @@ class _Request:
     def _say(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, dict[str, Json]]:
+    """By checker, the settings that were given; raises `UsageError`."""
+    out: dict[str, dict[str, Json]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        checker, dot, option = name.strip().partition(".")
+        if not (equals and dot and option):
+            raise UsageError(
+                f"--option {text!r} is not CHECKER.NAME=VALUE\n\n"
+                "hint: for instance --option availability.min_fraction=0.99"
+            )
+        judge.check_names((checker,))
+        spelt, read_value = read(checker, option.strip(), value)
+        if spelt in out.setdefault(checker, {}):
+            raise UsageError(f"--option {checker}.{spelt} is given twice\n\nhint: give it once")
+        out[checker][spelt] = read_value
+    return out
 
 
 def _initial(text: str | None) -> Value:

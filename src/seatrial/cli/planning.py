@@ -32,6 +32,11 @@ engine_option = click.option(
 )
 
 
+def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Keep an option for `overrides`, which alone reads it."""
+    context.meta[f"seatrial.{parameter.name}"] = value
+
+
 def plan_options(command: F) -> F:
     """The options that change a case."""
     options = (
@@ -54,6 +59,21 @@ def plan_options(command: F) -> F:
             default="namespace",
             show_default=True,
             help="`none`: no namespaces, process faults only.",
+        ),
+        click.option(
+            "--steady",
+            multiple=True,
+            metavar="FILE|TEMPLATE",
+            help="Adds steady states to the case's; of one name, the last counts.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--prometheus",
+            metavar="URL|auto",
+            help="Who answers PromQL (auto: the installed one, in the lab, scraping the nodes).",
+            expose_value=False,
+            callback=_remember,
         ),
     )
     for option in reversed(options):
@@ -96,6 +116,8 @@ def overrides(
         nodes=nodes,
         binary=binary,
         isolation=isolation,
+        prometheus=click.get_current_context().meta.get("seatrial.prometheus"),
+        steady=click.get_current_context().meta.get("seatrial.steady", ()),
     )
 
 

@@ -11,6 +11,7 @@ import click
 from seatrial.fault import PlannedFault
 from seatrial.plan import Plan
 from seatrial.runner.judge import Judgement, Part, dump
+from seatrial.steady.reading import metric_of
 from seatrial.verdict import Json, Validity, Verdict
 
 WIDTH = 80
@@ -173,11 +174,35 @@ def _fault_table(faults: Sequence[PlannedFault]) -> list[str]:
 def _quorum_table(plan: Plan) -> list[str]:
     if not plan.quorum:
         return []
-    out = ["quorum"]
+    out = [*_blast(plan), "quorum"]
     for stretch in plan.quorum:
         head = f"         {stretch.from_s:6.2f} s to {stretch.to_s:6.2f} s  {stretch.majority}: "
         out += _wrap(head + stretch.sentence, "", " " * 29)
+        if stretch.clients:
+            out += _wrap(f"clients: {stretch.clients}", " " * 29, " " * 38)
     return [*out, ""]
+
+
+def _blast(plan: Plan) -> list[str]:
+    """The plan's worst moment, in one sentence."""
+    blast = plan.blast
+    if blast is None:
+        return []
+    danger = [
+        f"{words} {seconds:g} s"
+        for words, seconds in (
+            ("lost for", blast.is_lost_s),
+            ("in danger for", blast.may_be_lost_s),
+        )
+        if seconds
+    ]
+    return _wrap(
+        f"blast    at most {blast.victims_max} of {blast.nodes} nodes at once, "
+        f"{blast.alive_max} fault{'s' if blast.alive_max > 1 else ''} alive at once; of "
+        f"{blast.fault_s:g} s with faults the majority is {' and '.join(danger) or 'never lost'}",
+        "",
+        " " * 9,
+    )
 
 
 def _hypothesis(plan: Plan) -> list[str]:
@@ -186,11 +211,14 @@ def _hypothesis(plan: Plan) -> list[str]:
     out = ["steady states"]
     for state in plan.steady_states:
         asked = []
-        for when in ("before", "during", "after"):
-            tolerance = getattr(state, when)
-            if tolerance is not None:
-                bounds = tolerance.model_dump(exclude_none=True)
-                asked.append(f"{when} " + " ".join(f"{k} {v:g}" for k, v in bounds.items()))
-        head = f"{state.name}: {state.probe.metric}; "
+        for when, tolerance in state.tolerances().items():
+            bounds = tolerance.model_dump(exclude_none=True)
+            asked.append(f"{when} " + " ".join(f"{k} {_bound(v)}" for k, v in bounds.items()))
+        asked += [state.on_break] if state.on_break != "judge" else []
+        head = f"{state.name}: {metric_of(state.probe)}; "
         out += _wrap(head + "; ".join(asked), " " * 9, " " * 11)
     return [*out, ""]
+
+
+def _bound(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,8 +15,9 @@ from seatrial.report import svg, words
 from seatrial.report.document import SteadyPart, StretchPart, VerdictDocument
 from seatrial.report.source import Material
 from seatrial.report.svg import Linear
-from seatrial.steady_state import WHEN, SteadyState, Tolerance
-from seatrial.steady_state_ops import PHASES, UNITS
+from seatrial.steady.evaluate import PHASES
+from seatrial.steady.reading import unit_of
+from seatrial.steady_state import STRETCHES, WHEN, SteadyState, Tolerance
 from seatrial.timeline import NS_PER_S
 from seatrial.verdict import Json, Validity
 
@@ -81,7 +82,7 @@ def stretches(material: Material, origin_ns: int) -> dict[str, tuple[float, floa
                 ),
             ]
         ).tolist()
-        found = dict(zip(WHEN, pairwise(ends), strict=True))
+        found = dict(zip(STRETCHES, pairwise(ends), strict=True))
     if material.history is not None:
         by_name = {phase.name: phase for phase in phases(material.history)}
         for when, name in PHASES.items():
@@ -100,7 +101,7 @@ def _view(
     spans: Mapping[str, tuple[float, float]],
     origin_s: float,
 ) -> SteadyView:
-    metric_unit = UNITS[state.probe.metric] if state else part.unit
+    metric_unit = unit_of(state.probe) if state else part.unit
     unit = f" {metric_unit}" if metric_unit else ""
     base = part.stretches.get("before")
     baseline = base.value if base else None

@@ -12,11 +12,21 @@ from seatrial import targets, workloads
 from seatrial.case import Case
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
-from seatrial.fault import SIZES, PlannedFault
+from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
-from seatrial.runner.quorum import analyse
+from seatrial.runner.limits import (
+    check_safety,
+    fit_victims,
+    planned_ramps,
+    planned_safety,
+    possible,
+    victims_max,
+)
+from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
-from seatrial.schedule import FaultChoice
+from seatrial.schedule import FaultChoice, leaves
+from seatrial.steady import shelf
+from seatrial.steady_state import PrometheusProbe, SteadyState
 from seatrial.target import Target
 from seatrial.verdict import Json
 
@@ -43,6 +53,8 @@ class Overrides:
     nodes: int | None = None
     binary: str | None = None
     isolation: str = "namespace"
+    prometheus: str | None = None
+    steady: tuple[str, ...] = ()
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -54,9 +66,12 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
-    phases = _phases(case.time_limit_s, bool(case.schedule.choices))
-    planned = _faults(case, phases, names, seed, overrides.isolation)
+    case = fit_victims(case, names, target, narrow=overrides.nodes is not None)
+    check_safety(case, names)
+    phases = _phases(case.time_limit_s, case.schedule.root is not None)
+    planned = _faults(case, phases, names, seed, _where(overrides))
     workload = workloads.make(case.workload, case.settings)
+    quorum = analyse(planned, names)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
         case=case.name,
@@ -77,8 +92,13 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         ),
         phases=phases,
         faults=planned,
-        quorum=analyse(planned, names),
-        steady_states=case.steady_states,
+        quorum=quorum,
+        blast=blast(quorum, names),
+        ramps=planned_ramps(case),
+        safety=planned_safety(case, names),
+        steady_states=_placed(case.steady_states, overrides.prometheus),
+        prometheus=_server(case.steady_states, overrides.prometheus),
+        slo=case.slo,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
         repeat=repeat_command(case.name, seed, overrides),
@@ -106,7 +126,41 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--etcd", overrides.binary]
     if overrides.isolation != "namespace":
         words += ["--isolation", overrides.isolation]
+    for name in overrides.steady:
+        words += ["--steady", name]
+    if overrides.prometheus is not None:
+        words += ["--prometheus", overrides.prometheus]
     return shlex.join(words)
+
+
+def _server(states: Sequence[SteadyState], chosen: str | None) -> str:
+    """`auto` where a probe needs the trial's own server, or one is asked for."""
+    if chosen is not None and chosen != "auto":
+        if not chosen.startswith(("http://", "https://")):
+            raise UsageError(
+                f"--prometheus {chosen!r} is no URL\n\nhint: --prometheus auto, or "
+                "--prometheus http://host:9090"
+            )
+        return ""
+    own = any(isinstance(s.probe, PrometheusProbe) and not s.probe.url for s in states)
+    return "auto" if own or chosen == "auto" else ""
+
+
+def _placed(states: Sequence[SteadyState], chosen: str | None) -> tuple[SteadyState, ...]:
+    """The steady states, those without a server of their own with the chosen one."""
+    if chosen is None or chosen == "auto":
+        return tuple(states)
+    return tuple(
+        state.model_copy(update={"probe": state.probe.model_copy(update={"url": chosen})})
+        if isinstance(state.probe, PrometheusProbe) and not state.probe.url
+        else state
+        for state in states
+    )
+
+
+def _where(overrides: Overrides) -> str:
+    """What faults are told about the place they act in."""
+    return CLUSTER if overrides.engine == "argo" else overrides.isolation
 
 
 def _override(case: Case, overrides: Overrides) -> Case:
@@ -124,12 +178,30 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.target is not None:
         changes["target"] = overrides.target
     if overrides.faults is not None:
-        known = {choice.kind: choice for choice in case.schedule.choices}
+        known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices, "pattern": None})
+    elif _where(overrides) == CLUSTER:
+        # A case is written for both engines; what was not asked for by name is left out.
+        choices = tuple(
+            c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
+        )
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
     _check_numbers(case)
     return case
+
+
+def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:
+    """The case's steady states with those of files and templates: of one name, the last counts."""
+    states = {state.name: state for state in case.steady_states}
+    slo = case.slo
+    for name in names:
+        found = shelf.load(name)
+        states |= {state.name: state for state in found.states}
+        slo = found.slo or slo
+    return {"steady_states": tuple(states.values()), "slo": slo} if names else {}
 
 
 def _default_choice(name: str) -> FaultChoice:
@@ -168,13 +240,6 @@ def _check_cluster(case: Case, target: Target) -> None:
             f"{case.nodes} nodes: {target.name} can be made of {counts}\n\n"
             f"hint: --nodes {min(target.node_counts, key=lambda n: abs(n - case.nodes - 0.1))}"
         )
-    roles = (*SIZES, *target.roles)
-    for choice in case.schedule.choices:
-        for victims in choice.victims:
-            if victims not in roles:
-                raise UsageError(
-                    f"fault {choice.kind!r} on {victims!r}: {target.name} knows {', '.join(roles)}"
-                )
 
 
 def _phases(time_limit_s: float, faults: bool) -> PlannedPhases:
@@ -198,25 +263,12 @@ def _faults(
     seed: int,
     isolation: str,
 ) -> tuple[PlannedFault, ...]:
-    choices = tuple(_possible(choice, names, isolation) for choice in case.schedule.choices)
-    schedule = case.schedule.model_copy(update={"choices": choices})
-    touches = {choice.kind: fault_shelf.kind(choice.kind).touches for choice in choices}
+    schedule = possible(case.schedule, names, isolation)
+    touches = {
+        choice.kind: fault_shelf.kind(choice.kind).touches for choice in leaves(schedule.root)
+    }
     stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
-    return expand(schedule, stretch, names, seed, touches)
-
-
-def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> FaultChoice:
-    """The choice without the option sets that this cluster is too small for.
-
-    Raises `UsageError` with the reason where none is left.
-    """
-    kind = fault_shelf.kind(choice.kind)
-    reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
-    kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
-    if not kept:
-        hint = "" if "hint:" in reasons[0] else "\n\nhint: --faults kill,pause"
-        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}{hint}")
-    return choice.model_copy(update={"options": kept})
+    return expand(schedule, stretch, names, seed, touches, victims_max(case, names))
 
 
 def _checkers(

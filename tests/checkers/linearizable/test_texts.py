@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from seatrial.checker import Budget, CheckOptions
 from seatrial.checkers.linearizable import make
-from seatrial.checkers.linearizable.calls import Calls, read_calls
+from seatrial.checkers.linearizable.calls import PENDING, Calls, read_calls
 from seatrial.checkers.linearizable.family import Reduced
 from seatrial.checkers.linearizable.modelled import kv
+from seatrial.checkers.linearizable.replay import replay
 from seatrial.history import HistoryBuilder
 from seatrial.op import Op, Type, Value
 from tests.checkers.linearizable.tiny import Done, brute_force, calls
@@ -76,6 +77,32 @@ def _agrees(events: list[Op]) -> None:
         return
     expected = brute_force(calls(events, frozenset({"get"})), ("",), _step)
     assert verdict.verdict == ("valid" if expected else "invalid"), verdict.cause
+
+
+@settings(max_examples=300, deadline=None)
+@given(_histories(_TWICE))
+def test_a_replay_explains_linearizable_histories_only(events: list[Op]) -> None:
+    """What the plain order explains is linearizable, and counted as the long way counts it."""
+    made = HistoryBuilder().extend(events).history()
+    explained = replay(made, "")
+    if explained is not None:
+        assert brute_force(calls(events, frozenset({"get"})), ("",), _step)
+        family = kv(CheckOptions(model="kv", initial=""))
+        found = read_calls(made, family.vocabulary, split_pairs=True)
+        assert isinstance(found, Calls)
+        assert explained == (int((found.res < PENDING).sum()), found.groups)
+
+
+def test_a_replay_explains_what_was_seen_early_and_what_stood_before() -> None:
+    """An append shown before it ended; a get that ends late shows what stood as it began."""
+    steps = [
+        (Type.INVOKE, 0, "append", "a;"), (Type.INVOKE, 1, "get", None),
+        (Type.INVOKE, 2, "get", None), (Type.OK, 1, "get", "a;"), (Type.OK, 2, "get", ""),
+        (Type.INFO, 0, "append", "a;"), (Type.INVOKE, 3, "delete", None),
+        (Type.OK, 3, "delete", None), (Type.INVOKE, 3, "get", None), (Type.OK, 3, "get", ""),
+    ]  # fmt: skip
+    made = HistoryBuilder().extend(Op(*step) for step in steps).history()
+    assert replay(made, "") == (4, 1)
 
 
 @pytest.mark.parametrize("pieces", [_UNIQUE, _TWICE, _AMBIGUOUS], ids=["unique", "twice", "prefix"])

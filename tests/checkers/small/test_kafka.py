@@ -162,16 +162,19 @@ TWO_WAYS = (
 def test_two_transactions_that_saw_each_other_are_g1c() -> None:
     """Each polled what the other sent: a cycle of reads, told with both ops."""
     verdict = judge("kafka", TWO_WAYS)
-    assert anomalies(verdict) == ["G1c"]
+    assert anomalies(verdict) == ["G1c", "PL-2-cycle-exists"]
     assert set(verdict.anomalies[0].ops) == {2, 3}
 
 
 def test_polling_before_the_send_began_is_a_cycle_with_real_time() -> None:
     """What was polled before it was sent must not be."""
     verdict = judge("kafka", f"{op(0, 'poll', p((0, 'a')))}; {op(1, 'send', s('a', 0))}")
-    assert anomalies(verdict) == ["G1c-realtime"]
+    assert anomalies(verdict) == ["G1c-realtime", "strong-PL-2-cycle-exists"]
     turned = f"{op(0, 'poll', p((0, 'a')))}; {op(0, 'send', s('a', 0))}"
-    assert anomalies(judge("kafka", turned)) == ["G1c-process"]
+    assert anomalies(judge("kafka", turned)) == [
+        "G1c-process",
+        "strong-session-PL-2-cycle-exists",
+    ]
 
 
 def test_write_cycles_are_asked_for_and_tolerated() -> None:

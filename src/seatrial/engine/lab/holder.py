@@ -14,6 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
+from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.engine.lab.board import MemoryBoard
 from seatrial.engine.lab.calls import LINE_BYTES_MAX, Server
@@ -50,6 +51,8 @@ class Holder:
             scratch=folder / "data",
             logs=folder / "logs",
             isolation=plan.isolation,
+            seed=plan.seed,
+            volumes=shelf.volume_need(plan.faults),
         )
         self._lease_s = lease_s
         self._start: asyncio.Task[None] | None = None

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from seatrial.fault import Arrivals, Shape, Traffic
+
 #: The pseudo node whose links are those between the clients and a node.
 CLIENT: Final = "client"
 _PROBE_INTERVAL_S = 0.02
@@ -60,8 +62,26 @@ class Links(Protocol):
         """Whether a datagram gets from `source` to `destination` in time."""
         ...
 
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`."""
+        ...
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`."""
+        ...
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction by the books."""
+        ...
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Send datagrams and say what became of them."""
+        ...
+
     def broken(self) -> tuple[str, ...]:
-        """What the kernel still has cut, in words."""
+        """What the kernel still has cut or shaped, in words."""
         ...
 
     async def stop(self) -> None:

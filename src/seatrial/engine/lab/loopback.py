@@ -17,6 +17,7 @@ from pathlib import Path
 
 from seatrial.engine.lab.links import datagram_arrives
 from seatrial.errors import Unavailable
+from seatrial.fault import Arrivals, Shape, Traffic
 
 ADDRESS = "127.0.0.1"
 #: Candidates when the kernel's ephemeral range is not readable or leaves room for nothing else.
@@ -70,7 +71,7 @@ class Loopback:
     async def cut(self, source: str, destination: str) -> None:
         """Not possible: the nodes share one loopback device."""
         raise Unavailable(
-            f"link {source} → {destination} cannot be cut: with isolation none all nodes share "
+            f"link {source} → {destination} cannot be broken: with isolation none all nodes share "
             "one loopback device\n\nhint: use isolation namespace (`seatrial doctor` says how "
             "to allow it)"
         )
@@ -90,6 +91,23 @@ class Loopback:
         sender, receiver = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         receiver.bind((ADDRESS, 0))
         return await datagram_arrives(sender, receiver, receiver.getsockname(), timeout_s)
+
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Not possible, for the same reason."""
+        await self.cut(source, destination)
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Nothing was shaped."""
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """Nothing was shaped."""
+        return {}
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Not possible: there are no links between nodes."""
+        raise Unavailable("with isolation none there are no links to measure")
 
     def broken(self) -> tuple[str, ...]:
         """Nothing is ever cut."""

@@ -5,7 +5,8 @@ where the clients live. Neighbour entries are permanent on all sides, so there i
 link is cut in one direction by giving the destination's entry in the source's namespace a
 hardware address that nobody has: what the source sends to it vanishes without an error, on open
 connections too, as on a severed line. (A blackhole route would also stop the packets, but it
-tells the sender: `connect` fails at once with EINVAL, which no real partition does.)
+tells the sender: `connect` fails at once with EINVAL, which no real partition does.) Links that
+are slow, lossy or thin go through user space first (`shaper`), and then through the same table.
 
 A node's namespace is held by a thread that lives in it (namespaces(7): network namespaces are a
 property of the thread). Sockets that the thread opens and processes that it starts belong to the
@@ -23,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
@@ -31,7 +31,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from seatrial.engine.lab import syscalls
 from seatrial.engine.lab.links import CLIENT, datagram_arrives
+from seatrial.engine.lab.probe import Ends, send_and_watch
+from seatrial.engine.lab.remains import Remains, remains
+from seatrial.engine.lab.shaping import Shaping
+from seatrial.engine.lab.sysctl import no_ipv6, no_reverse_path_filter
 from seatrial.errors import Unavailable, UsageError
+from seatrial.fault import Arrivals, Shape, Traffic
 
 T = TypeVar("T")
 
@@ -62,12 +67,19 @@ class _Room:
     name: str
     number: int
     thread: ThreadPoolExecutor
+    device_name: str = DEVICE
     device: int = 0
+    before: Remains = frozenset()
     _netlink: list[Any] = field(default_factory=list)
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` in the room's thread."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, function, *args)
+
+    @property
+    def address(self) -> str:
+        """Its IPv4 address."""
+        return _ip(self.number)
 
     @property
     def netlink(self) -> Any:
@@ -98,7 +110,7 @@ class _Room:
 class Network:
     """`Links` of real namespaces; needs the sandbox's `namespace` isolation."""
 
-    def __init__(self, names: Sequence[str], port_names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], port_names: Sequence[str], seed: int = 0) -> None:
         if len(names) > NODES_MAX or CLIENT in names or len(set(names)) != len(names):
             raise UsageError(f"up to {NODES_MAX} nodes of different names, none called {CLIENT!r}")
         numbers = {name: index for index, name in enumerate(names, 1)} | {CLIENT: _CLIENT_NUMBER}
@@ -106,6 +118,8 @@ class Network:
             name: _Room(name, number, ThreadPoolExecutor(1, thread_name_prefix=f"net-{name}"))
             for name, number in numbers.items()
         }
+        self._rooms[CLIENT].device_name = BRIDGE
+        self._shaping = {name: Shaping(room, seed) for name, room in self._rooms.items()}
         self._ports = {name: PORT_FIRST + index for index, name in enumerate(port_names)}
         self._leases: Counter[tuple[str, str]] = Counter()
         self._lock = asyncio.Lock()
@@ -121,6 +135,8 @@ class Network:
                 if room is not client:
                     await self._join(client, room)
             await client.call(_make_neighbours, client, [*self._rooms.values()])
+            for room in self._rooms.values():
+                room.before = await room.call(remains, room)
         except (OSError, NetlinkError) as error:
             raise Unavailable(
                 f"the trial's network cannot be made: {error}\n\n"
@@ -170,6 +186,8 @@ class Network:
 
     async def mend_all(self) -> None:
         """Make every link whole, whatever the counts and whatever the kernel holds."""
+        for shaping in self._shaping.values():
+            await shaping.remove_all()
         async with self._lock:
             for room in self._rooms.values():
                 await room.call(_make_neighbours, room, [*self._rooms.values()])
@@ -188,20 +206,64 @@ class Network:
         sender = await room.call(_udp_socket, _ip(room.number))
         return await datagram_arrives(sender, receiver, receiver.getsockname(), timeout_s)
 
+    async def shape(self, fault: str, source: str, destination: str, shape: Shape) -> None:
+        """Let what `source` sends to `destination` suffer `shape`; some 50 ms for the first."""
+        self._link(source, destination)
+        try:
+            await self._shaping[source].add(self.address(destination), fault, shape)
+        except (OSError, NetlinkError) as error:
+            raise Unavailable(f"link {source} → {destination} cannot be shaped: {error}") from error
+
+    async def unshape(self, fault: str, source: str, destination: str) -> None:
+        """Undo one `shape`; what waits on the link goes on at once."""
+        self._link(source, destination)
+        await self._shaping[source].remove(self.address(destination), fault)
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction by the books."""
+        self._link(source, destination)
+        return self._shaping[source].shapes(self.address(destination))
+
+    async def measure(
+        self, traffic: Mapping[tuple[str, str], Traffic]
+    ) -> Mapping[tuple[str, str], Arrivals]:
+        """Datagrams between the nodes' namespaces; the kernel notes their arrivals."""
+        ends = {}
+        try:
+            for (source, destination), plan in traffic.items():
+                room, _ = self._link(source, destination)
+                target = self._room(destination)
+                ends[source, destination] = await Ends.open(room, target, plan)
+            return await asyncio.to_thread(send_and_watch, ends)
+        finally:
+            for pair in ends.values():
+                pair.close()
+
     def broken(self) -> tuple[str, ...]:
-        """Each direction that the kernel's tables do not lead to its node, in words."""
-        found = []
+        """Each direction that the kernel's tables do not lead to its node, and each device, route
+        or rule that was not there at the start, in words.
+        """
+        found = [
+            f"{name} still has a process for faulty links (pid {shaping.pid})"
+            for name, shaping in self._shaping.items()
+            if shaping.pid is not None
+        ]
         for room in self._rooms.values():
             table = room.thread.submit(room.pointers).result(_AUDIT_TIMEOUT_S)
             for other in self._rooms.values():
                 if other is not room and table.get(_ip(other.number)) != _mac(other.number):
                     found.append(f"link {room.name} → {other.name} is cut")
+            now = room.thread.submit(remains, room).result(_AUDIT_TIMEOUT_S)
+            found += [f"{room.name} has {thing}" for thing in sorted(now - room.before)]
+            found += [f"{room.name} lacks {thing}" for thing in sorted(room.before - now)]
         return tuple(found)
 
     async def stop(self) -> None:
         """End the threads; the namespaces go with them and with the nodes' processes."""
         if not self._begun:
             return  # nothing here is ours to remove
+        for shaping in self._shaping.values():
+            await shaping.remove_all()
         client = self._rooms[CLIENT]
         with contextlib.suppress(NetlinkError):
             await client.call(_remove_bridge, client, [*self._rooms.values()])
@@ -230,7 +292,8 @@ def _enter_namespace() -> int:
 
 def _make_bridge(client: _Room) -> None:
     client.netlink.link("add", ifname=BRIDGE, kind="bridge", address=_mac(client.number))
-    _no_ipv6(BRIDGE)
+    no_ipv6(BRIDGE)
+    no_reverse_path_filter(BRIDGE)
     _address(client, BRIDGE)
 
 
@@ -245,7 +308,7 @@ def _make_link(client: _Room, room: _Room, namespace: int) -> None:
     near = f"to{room.number}"
     peer = {"ifname": DEVICE, "net_ns_fd": namespace, "address": _mac(room.number)}
     client.netlink.link("add", ifname=near, kind="veth", peer=peer)
-    _no_ipv6(near)
+    no_ipv6(near)
     (index,) = client.netlink.link_lookup(ifname=near)
     (bridge,) = client.netlink.link_lookup(ifname=BRIDGE)
     client.netlink.link("set", index=index, master=bridge, state="up")
@@ -254,7 +317,8 @@ def _make_link(client: _Room, room: _Room, namespace: int) -> None:
 def _set_up(room: _Room) -> None:
     (loopback,) = room.netlink.link_lookup(ifname="lo")
     room.netlink.link("set", index=loopback, state="up")
-    _no_ipv6(DEVICE)
+    no_ipv6(DEVICE)
+    no_reverse_path_filter(DEVICE)
     _address(room, DEVICE)
 
 
@@ -262,12 +326,6 @@ def _address(room: _Room, device: str) -> None:
     (room.device,) = room.netlink.link_lookup(ifname=device)
     room.netlink.addr("add", index=room.device, address=_ip(room.number), prefixlen=24)
     room.netlink.link("set", index=room.device, state="up")
-
-
-def _no_ipv6(device: str) -> None:
-    """Leave no second way around a cut (the file is the calling thread's own namespace's)."""
-    with contextlib.suppress(FileNotFoundError):
-        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1", encoding="ascii")
 
 
 def _make_neighbours(room: _Room, rooms: Sequence[_Room]) -> None:

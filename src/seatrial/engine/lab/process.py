@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -33,6 +34,8 @@ KILL_TIMEOUT_S = 10.0
 #: How long a process may take for its orderly end.
 STOP_TIMEOUT_S = 5.0
 LOG_TAIL_LINES = 12
+#: What is quoted of its last line.
+COMPLAINT_CHARS_MAX = 200
 _LOG_TAIL_BYTES = 8192
 
 Popen = subprocess.Popen[bytes]
@@ -104,6 +107,7 @@ class NodeProcess:
         self._pidfd = -1
         self._gone = asyncio.Event()
         self._planned = self._held = False
+        self._excuses: set[str] = set()
         self._quick_exits = self._restarts = 0
         self._again: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -131,8 +135,22 @@ class NodeProcess:
         async with self._lock:  # a start under way ends first, else it would be missed
             await self._kill()
 
-    async def stop(self) -> None:
-        """End it for good: SIGTERM, and SIGKILL after a bound."""
+    async def end(self, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after a grace; stays down until `restart`."""
+        self._held = True
+        async with self._lock:
+            if self._popen is None:
+                return
+            self._planned = True
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), grace_s)
+                return
+            await self._kill()
+
+    async def stop(self, *, orderly: bool) -> None:
+        """End it for good: by SIGKILL, or `orderly` by SIGTERM and SIGKILL after a bound."""
         self.automatic, self._held = False, True
         async with self._lock:
             if self._again is not None:
@@ -140,11 +158,12 @@ class NodeProcess:
             if self._popen is None:
                 return
             self._planned = True
-            self.signal(signal.SIGTERM)
-            self.signal(signal.SIGCONT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), STOP_TIMEOUT_S)
-                return
+            if orderly:
+                self.signal(signal.SIGTERM)
+                self.signal(signal.SIGCONT)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._gone.wait(), STOP_TIMEOUT_S)
+                    return
             await self._kill()
 
     def signal(self, number: int) -> None:
@@ -152,6 +171,10 @@ class NodeProcess:
         if self._popen is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
+
+    def excuse(self, fault: str, excused: bool) -> None:
+        """While a fault excuses it, an end of the process counts as planned."""
+        (self._excuses.add if excused else self._excuses.discard)(fault)
 
     def last_words(self) -> str:
         """The last lines of the log."""
@@ -162,6 +185,15 @@ class NodeProcess:
         except FileNotFoundError:
             return ""
         return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    def last_complaint(self) -> str:
+        """The last line of the log; of a structured one, its error or message."""
+        last = self.last_words().rpartition("\n")[2].strip()
+        with contextlib.suppress(ValueError):
+            entry = json.loads(last)
+            if isinstance(entry, dict):
+                last = str(entry.get("error") or entry.get("msg") or last)
+        return last[:COMPLAINT_CHARS_MAX]
 
     async def _kill(self) -> None:
         if self._popen is None:
@@ -227,7 +259,7 @@ class NodeProcess:
             Exit(
                 node=self.name,
                 pid=process.pid,
-                planned=self._planned,
+                planned=self._planned or bool(self._excuses),
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
                 uptime_s=uptime_s,

@@ -33,13 +33,13 @@ GRACE_S = 60.0
 KILL_TIMEOUT_S = 20.0
 _STATUS_BYTES_MAX = 4096
 
-_BOOT = "import sys; sys.path.insert(0, {root!r}); from seatrial.engine.lab import {m}; {m}.{f}()"
+_BOOT = "import sys; sys.path.insert(0, {root!r}); from {m} import {f}; {f}()"
 
 
-def boot(function: str, module: str = "init") -> list[str]:
-    """The command line that runs a function of `init`, without site-packages (some 20 ms)."""
+def boot(function: str, module: str = "seatrial.engine.lab.init") -> list[str]:
+    """The command line that runs a function of a module, without site-packages (some 20 ms)."""
     root = str(Path(seatrial.__file__).parent.parent)
-    return [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root, m=module, f=function)]
+    return [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root, f=function, m=module)]
 
 
 @dataclass(slots=True)

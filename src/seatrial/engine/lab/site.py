@@ -152,7 +152,10 @@ class LabEngine:
         """Join the sandbox."""
         if all(node.address.startswith("127.") for node in cluster.nodes):
             return None  # isolation none: the nodes are on this machine's own loopback
-        return [*sandbox.boot("enter", "join"), str(_place(folder, cluster) / SOCKET)]
+        return [
+            *sandbox.boot("enter", "seatrial.engine.lab.join"),
+            str(_place(folder, cluster) / SOCKET),
+        ]
 
     def line(self, folder: Path) -> Line:
         """A Unix socket: it is seen from within and without the sandbox."""

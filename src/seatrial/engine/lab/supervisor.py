@@ -74,19 +74,21 @@ class Supervisor:
             process.automatic = True
 
     def _complain_of_the_dead(self) -> None:
-        for node, process in self._processes.items():
+        for process in self._processes.values():
             if process.exits:
                 raise Unavailable(
-                    f"{node} did not stay up: {process.exits[-1].sentence}. "
-                    f"Its log ends:\n\n{process.last_words()}\n\n"
+                    f"{process.exits[-1].sentence}; the last it said was "
+                    f"{process.last_complaint()!r}\n\n"
+                    f"Its log ends:\n{process.last_words()}\n\n"
                     f"hint: the whole log is {process.log_file}"
                 )
 
     def _not_ready(self, silent: list[str], timeout_s: float) -> str:
         process = self._processes[silent[0]]
         return (
-            f"not ready after {timeout_s:g} s: {', '.join(silent)}. "
-            f"The log of {silent[0]} ends:\n\n{process.last_words()}\n\n"
+            f"not ready after {timeout_s:g} s: {', '.join(silent)}; the last that {silent[0]} "
+            f"said was {process.last_complaint()!r}\n\n"
+            f"The log of {silent[0]} ends:\n{process.last_words()}\n\n"
             f"hint: the whole log is {process.log_file}"
         )
 
@@ -113,6 +115,7 @@ class Supervisor:
             with contextlib.suppress(Unavailable):  # it stays down, which `down` says
                 await process.restart()
 
-    async def stop(self) -> None:
-        """End all processes; returns when they are gone."""
-        await asyncio.gather(*(process.stop() for process in self._processes.values()))
+    async def stop(self, *, orderly: bool) -> None:
+        """End all processes; returns when they are gone. `orderly`: their data is still wanted."""
+        processes = self._processes.values()
+        await asyncio.gather(*(process.stop(orderly=orderly) for process in processes))

@@ -6,14 +6,13 @@ that should be there did not leave is `unknown`, never left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from seatrial import report as drawing
 from seatrial.errors import NoInput, SeatrialError, UnknownName
 from seatrial.history.load import load_arrow
 from seatrial.plan import Plan
 from seatrial.runner import judge
 from seatrial.runner.judge import Judgement, Part
+from seatrial.runner.steps import figures
 from seatrial.runner.steps.assemble import assemble
 from seatrial.runner.steps.rooms import Record, Rooms, StepRecord
 from seatrial.runner.steps.step import Outcome, Step
@@ -38,6 +37,7 @@ async def check(step: Step) -> Outcome:
     assemble(step.rooms, step.plan)
     history = load_arrow(step.rooms.folder.history).history
     limits = step.plan.limits
+    options = judge.planned_options(step.plan, history)
     verdict = judge.check_history(
         history,
         {name: options[name]},
@@ -69,10 +69,10 @@ async def verdict(step: Step) -> Outcome:
     judgement = join(step)
     judge.keep(step.rooms.folder, judgement)
     write_text(step.path / "verdict.json", judge.dump(judgement.document(), indent=2) + "\n")
-    write_text(step.path / "verdict", f"{judgement.verdict.value}\n")
-    recovery_s = longest_recovery(judgement)
-    if recovery_s is not None:
-        write_text(step.path / "recovery_s", f"{recovery_s:g}\n")
+    figures.keep(
+        step,
+        {"verdict": judgement.verdict.value, "recovery_s": figures.recovery_s(judgement)},
+    )
     return Outcome(judgement.verdict, f"{judgement.verdict.value}: {judgement.cause}")
 
 
@@ -85,19 +85,6 @@ def join(step: Step) -> Judgement:
         return judge.judge_trial(rooms.folder, checked=checked)
     except NoInput:
         return _nothing(rooms, plan, checked)
-
-
-def longest_recovery(judgement: Judgement) -> float | None:
-    """The longest time from a healing until ops succeeded as before; None where none was read."""
-    found = []
-    for part in judgement.steady_states:
-        stretches = part.document.get("stretches")
-        if part.document.get("metric") != "recovery_s" or not isinstance(stretches, Mapping):
-            continue
-        readings = [one for one in stretches.values() if isinstance(one, Mapping)]
-        values = [one.get("value") for one in readings]
-        found += [float(value) for value in values if isinstance(value, (int, float))]
-    return max(found, default=None)
 
 
 def _checked(rooms: Rooms, name: str) -> Verdict:

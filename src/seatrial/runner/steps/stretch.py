@@ -19,7 +19,8 @@ from seatrial.runner.steps.line import LineClient
 from seatrial.runner.steps.notices import WorkloadNotice
 from seatrial.runner.steps.rooms import SteadyRecord
 from seatrial.runner.steps.step import Outcome, Step
-from seatrial.steady_state_ops import Reading, evaluate
+from seatrial.steady.evaluate import evaluate
+from seatrial.steady.reading import Reading
 from seatrial.verdict import Json, Validity, join
 
 #: The phase of each stretch, and those that come after it.
@@ -77,10 +78,12 @@ async def _until_over(step: Step, when: str, board: Board, line: LineClient) -> 
 
 
 def _judge(step: Step, when: str, path: Path) -> Outcome:
+    """Judge what the ops tell; what is sampled is judged with the whole, at the end."""
     history = load_arrow(path).history
     found: dict[str, Reading] = {}
     judged: list[Validity] = []
-    for result in evaluate(step.plan.steady_states, history, planned_faults=0):
+    of_ops = [state for state in step.plan.steady_states if state.probe.source == "ops"]
+    for result in evaluate(of_ops, history, planned_faults=0):
         for reading in result.readings:
             if reading.when == when:
                 found[result.name] = reading

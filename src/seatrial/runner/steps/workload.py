@@ -14,13 +14,14 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import store
 from seatrial.runner.load import Load
-from seatrial.runner.steps import notices
+from seatrial.runner.lookout import until_pulled
+from seatrial.runner.probing import Probing
+from seatrial.runner.steps import figures, notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
 from seatrial.runner.steps.notices import HealNotice, StopNotice, WorkloadNotice
 from seatrial.runner.steps.rooms import LoadClock, LoadRecord
 from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
 from seatrial.runner.stretches import run_stretches
-from seatrial.trial import write_text
 from seatrial.workload import Remembering
 
 #: Faults due so soon after the beginning of their stretch must be there before it begins.
@@ -107,6 +108,14 @@ class Carried:
         self.clock_record = LoadClock(identity=identity(), zero_ns=self.zero_ns)
         first = WorkloadNotice(state="running", line=line.advertise, clock=self.clock_record)
         self.voice = Voice(site.board, first)
+        self.probing = Probing(
+            step.plan,
+            self.clock,
+            samples=step.path / "samples.jsonl",
+            scratch=step.path / "prometheus",
+            log=step.path / "prometheus.log",
+            places=("lab", "host"),
+        )
         self.harm = HarmElsewhere(site.board, step, self.voice, self.stop)
         self.phase = ""
 
@@ -120,10 +129,15 @@ class Carried:
         self.phase = phase
         self.writer.append(Op(Type.INFO, NEMESIS, "phase", phase, time_ns=now))
         self.writer.flush()
-        if self.voice.notice.load_start_ns is None:
+        if self.voice.notice.load_start_ns is None and phase != "warm-up":
             self.voice.say(load_start_ns=now)
         self.voice.say(phase=phase)
         self.step.say(phase if seconds is None else f"{phase} ({seconds:g} s)")
+
+    async def warm_up(self) -> None:
+        """Wait until what is sampled has answered once."""
+        for silent in await self.probing.warm_up():
+            self.step.say(f"nothing read yet: {silent}")
 
     def halt(self, why: str) -> None:
         """End the load soon."""
@@ -136,6 +150,7 @@ class Carried:
         while True:
             await asyncio.sleep(FLUSH_S)
             self.writer.tick()
+            self.probing.flush()
             beats += 1
             try:
                 wish = await notices.find(self.site.board, notices.STOP, StopNotice)
@@ -158,6 +173,7 @@ async def workload(step: Step) -> Outcome:
                 asyncio.create_task(carried.voice.speak(), name="voice"),
                 asyncio.create_task(carried.watch(), name="watch"),
                 asyncio.create_task(_asked(asked, carried), name="asked"),
+                asyncio.create_task(_obey_lever(carried), name="lever"),
             ]
             try:
                 await notices.begin_once(site.board, notices.WORKLOAD, carried.voice.notice)
@@ -176,6 +192,7 @@ async def _carry(carried: Carried) -> None:
     """Connect, and run through the stretches."""
     try:
         await carried.load.connect(carried.site.nodes)
+        await carried.probing.start(carried.load.target, carried.site.nodes)
         await run_stretches(
             carried.load,
             carried.harm,
@@ -183,12 +200,21 @@ async def _carry(carried: Carried) -> None:
             enter=carried.enter,
             clock=carried.clock,
             stop=carried.stop,
+            warm_up=carried.warm_up if carried.probing.asks else None,
         )
+        await carried.probing.end_of_load()
         carried.enter("quiesce")
     finally:
+        await carried.probing.close()
         ended = carried.voice.notice.model_copy(update={"state": "ended"})
         with contextlib.suppress(Unavailable):
             await notices.post(carried.site.board, notices.WORKLOAD, ended)
+
+
+async def _obey_lever(carried: Carried) -> None:
+    """End a trial with faults when somebody pulls the safety lever of this machine."""
+    if carried.step.plan.faults:
+        carried.halt((await until_pulled()).sentence)
 
 
 async def _asked(asked: asyncio.Event, carried: Carried) -> None:
@@ -215,7 +241,7 @@ def _end(carried: Carried) -> Outcome:
         late=harm.late,
     )
     step.rooms.write(step.room, "load.json", record)
-    write_text(step.path / "ops", f"{load.counters.completed}\n")
+    figures.keep(step, {"ops": load.counters.completed})
     told = f"{load.counters.completed:,} ops of {step.plan.workload.name}"
     if stopped:
         return Outcome.unproven(f"{told}, then {stopped}")

@@ -100,6 +100,10 @@ class EtcdTarget:
         """A client pinned to `node`; `timeout_s` bounds each of its calls."""
         return EtcdClient(node, timeout_s=timeout_s, serializable=self.settings.serializable_reads)
 
+    def metrics_url(self, node: Node) -> str:
+        """Where `node` tells its metrics: etcd serves them where it serves clients."""
+        return f"{_url(node, 'client')}/metrics"
+
     def _argv(self, node: Node, cluster: Sequence[Node]) -> list[str]:
         settings = self.settings
         client_url, peer_url = _url(node, "client"), _url(node, "peer")

@@ -35,11 +35,15 @@ from seatrial.calls import (
 )
 from seatrial.history import History
 from seatrial.history.columns import I64
-from seatrial.history.windows import FaultWindow, Phase, fault_windows, phases
+from seatrial.history.windows import FaultWindow, Phase, phases
 from seatrial.op import Type
 from seatrial.recovery import Recovery, recoveries
-from seatrial.steady_state import WHEN, Metric, OpsProbe, SteadyState, Tolerance
-from seatrial.verdict import Json, Validity, join
+from seatrial.steady.limits import Baseline, Limits, resolve
+from seatrial.steady.reading import SAID, UNITS, Reading, SteadyStateResult, number
+from seatrial.steady.sampled import SAID_OF, Setting, judge_series
+from seatrial.steady.series import Series
+from seatrial.steady_state import MOMENTS, OpsProbe, SteadyState
+from seatrial.verdict import Validity, join
 
 #: The phase that is each stretch.
 PHASES: Mapping[str, str] = {
@@ -47,102 +51,30 @@ PHASES: Mapping[str, str] = {
     "during": "workload",
     "after": "steady-after",
 }
-#: How a stretch is said.
-_SAID = {"before": "before the faults", "during": "during the faults", "after": "after the faults"}
+#: For so long there may be no completed op before a moment cannot be judged.
+GAP_S = 5.0
 #: A percentile of fewer ops is chance.
 OPS_MIN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a probe read in one stretch, the limit in words, and whether it kept to it.
+class OpsJudge:
+    """Judges steady states of one history's ops; reads the ops of a set of `f` once."""
 
-    `value` is None where nothing could be read; `reason` then says why.
-    """
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._stretches = {phase.name: phase for phase in phases(history)}
+        self._loads: dict[tuple[str, ...], _Load] = {}
 
-    when: str
-    value: float | None
-    limit: str
-    validity: Validity
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Json]:
-        """The reading; an infinite value is the text `inf`."""
-        value: Json = self.value
-        if self.value is not None and math.isinf(self.value):
-            value = "inf"
-        return {
-            "value": value,
-            "limit": self.limit,
-            "ok": self.validity is Validity.VALID,
-            "verdict": self.validity.value,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SteadyStateResult:
-    """One steady state judged. `seconds` and `values` are its probe over time (at most 600).
-
-    `broke` are the spans in seconds where the series left the tolerance of a broken stretch.
-    `judged` is False for `on_break: note`: then the validity must not count for the trial.
-    """
-
-    name: str
-    metric: Metric
-    unit: str
-    validity: Validity
-    cause: str
-    judged: bool
-    readings: tuple[Reading, ...]
-    seconds: F64
-    values: F64
-    broke: tuple[tuple[float, float], ...] = ()
-
-    def to_json(self) -> dict[str, Json]:
-        """As it stands in a verdict document (the series stays with the report)."""
-        return {
-            "name": self.name,
-            "metric": self.metric,
-            "unit": self.unit,
-            "verdict": self.validity.value,
-            "cause": self.cause,
-            "on_break": "judge" if self.judged else "note",
-            "readings": {reading.when: reading.to_json() for reading in self.readings},
-            "broke": [list(span) for span in self.broke],
-        }
-
-
-UNITS: Mapping[Metric, str] = {
-    "error_rate": "",
-    "throughput": "ops/s",
-    "latency_ms": "ms",
-    "unavailable_s": "s",
-    "recovery_s": "s",
-}
-
-
-def evaluate(
-    states: Sequence[SteadyState], history: History, *, planned_faults: int | None = None
-) -> tuple[SteadyStateResult, ...]:
-    """Judge each steady state on `history`; pure. O(n log n) for each set of `f` asked about.
-
-    `planned_faults`: how many the plan holds. With 0, `recovery_s` asks nothing and is left out;
-    with None or more, a history without faults makes it `unknown`.
-    """
-    stretches = {phase.name: phase for phase in phases(history)}
-    windows = fault_windows(history)
-    cache: dict[tuple[str, ...], _Load] = {}
-    out = []
-    for state in states:
-        if state.probe.metric == "recovery_s" and planned_faults == 0:
-            continue
-        fs = state.probe.f
-        if fs not in cache:
-            cache[fs] = _Load.of(history, fs)
-        source = _Source(cache[fs], stretches, windows, state.probe)
-        out.append(_judge(state, source))
-    return tuple(out)
+    def judge(
+        self, state: SteadyState, setting: Setting, learnt: Baseline | None
+    ) -> SteadyStateResult:
+        """One steady state; pure. O(n log n) for each set of `f`."""
+        probe = state.probe
+        assert isinstance(probe, OpsProbe)
+        if probe.f not in self._loads:
+            self._loads[probe.f] = _Load.of(self._history, probe.f)
+        source = _Source(self._loads[probe.f], self._stretches, setting.windows, probe)
+        return _judge(state, source, setting, learnt)
 
 
 # ── the ops ──────────────────────────────────────────────────────────────────────────────────
@@ -209,7 +141,7 @@ class _Source:
         if phase is None or phase.end_ns <= phase.start_ns:
             return None, f"the history has no phase {PHASES[when]!r}"
         if not self.load.attempts(phase):
-            return None, f"no op was attempted {_SAID[when]}"
+            return None, f"no op was attempted {SAID[when]}"
         return self._of_phase(phase, when)
 
     def _of_phase(self, phase: Phase, when: str) -> tuple[float | None, str]:
@@ -220,13 +152,13 @@ class _Source:
             return _longest_gap(load, phase) / 1e9, ""
         mine = _within(load.done.began_ns, phase)
         if not mine.any():
-            return None, f"no op that began {_SAID[when]} completed"
+            return None, f"no op that began {SAID[when]} completed"
         if metric == "error_rate":
             return float(load.bad[mine].mean()), ""
         latency = load.done.latency_ns[mine & (load.done.type == Type.OK)]
         if len(latency) < OPS_MIN:
             return None, (
-                f"only {len(latency)} ops that began {_SAID[when]} were ok; "
+                f"only {len(latency)} ops that began {SAID[when]} were ok; "
                 f"a percentile needs {OPS_MIN}"
             )
         return percentile(latency, self.probe.percentile) / 1e6, ""
@@ -263,25 +195,23 @@ def _load_end(source: _Source) -> int:
 # ── judging ──────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """A tolerance with its ratios resolved against the baseline: absolute bounds, and in words."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    said: str = ""
-    reason: str = ""
-
-
-def _judge(state: SteadyState, source: _Source) -> SteadyStateResult:
-    baseline, why = source.read("before") if _needs_baseline(state) else (None, "")
-    readings, broke = [], []
+def _judge(
+    state: SteadyState, source: _Source, setting: Setting, learnt: Baseline | None
+) -> SteadyStateResult:
+    probe = source.probe
+    unit = UNITS[probe.metric]
+    baseline = _baseline(state, source, learnt)
+    readings: list[Reading] = []
+    broke: list[tuple[float, float]] = []
     seconds, values = _series(source)
-    for when in WHEN:
-        tolerance: Tolerance | None = getattr(state, when)
-        if tolerance is None:
+    for when, tolerance in state.tolerances().items():
+        limits = resolve(tolerance, baseline, unit)
+        if when in MOMENTS or tolerance.of_slope:
+            series = _as_series(seconds, values)
+            found = judge_series(when, tolerance, state, series, setting, limits, _what(probe))
+            readings.append(found.reading)
+            broke += found.broke_s
             continue
-        limits = _limits(tolerance, baseline, why, UNITS[state.probe.metric])
         reading = _reading(source, when, limits)
         readings.append(reading)
         if reading.validity is Validity.INVALID:
@@ -289,62 +219,51 @@ def _judge(state: SteadyState, source: _Source) -> SteadyStateResult:
     validity = join(reading.validity for reading in readings)
     return SteadyStateResult(
         name=state.name,
-        metric=state.probe.metric,
-        unit=UNITS[state.probe.metric],
+        metric=probe.metric,
+        unit=unit,
         validity=validity,
-        cause=_cause(state.probe, readings, validity),
-        judged=state.on_break == "judge",
+        cause=_cause(probe, readings, validity),
+        judged=state.on_break != "note",
         readings=tuple(readings),
         seconds=seconds,
         values=values,
         broke=tuple(broke),
+        why=state.why,
+        on_break=state.on_break,
+        weight=state.weight,
+        baseline=baseline.value,
     )
 
 
-def _needs_baseline(state: SteadyState) -> bool:
-    asked = [tolerance for tolerance in (state.during, state.after) if tolerance is not None]
-    return any(t.min_ratio is not None or t.max_ratio is not None for t in asked)
+def _baseline(state: SteadyState, source: _Source, learnt: Baseline | None) -> Baseline:
+    if not any(tolerance.of_baseline for tolerance in state.tolerances().values()):
+        return Baseline(None)
+    if state.baseline is not None:
+        return learnt or Baseline(None, "no baseline was learnt")
+    value, why = source.read("before")
+    return Baseline(value, why)
 
 
-def _limits(tolerance: Tolerance, baseline: float | None, why: str, unit: str) -> _Limits:
-    low, high, said = -math.inf, math.inf, []
-    if tolerance.min is not None:
-        low = tolerance.min
-        said.append(f"at least {_number(low, unit)} needed")
-    if tolerance.max is not None:
-        high = tolerance.max
-        said.append(f"at most {_number(high, unit)} allowed")
-    ratios = (
-        ("at least", tolerance.min_ratio, "needed"),
-        ("at most", tolerance.max_ratio, "allowed"),
+def _as_series(seconds: F64, values: F64) -> Series:
+    """The probe over time as samples, each at the beginning of its bin."""
+    step_s = float(seconds[1] - seconds[0]) if len(seconds) > 1 else 1.0
+    return Series(
+        t_ns=np.round(seconds * 1e9).astype(np.int64),
+        value=values,
+        text=(None,) * len(values),
+        why=("no op completed",) * len(values),
+        step_ns=round(step_s * 1e9),
+        gap_ns=round(max(GAP_S, 2 * step_s) * 1e9),
     )
-    for word, ratio, verb in ratios:
-        if ratio is None:
-            continue
-        if not baseline:
-            reason = why or "the baseline before the faults is zero, so no ratio can be taken"
-            return _Limits(said=f"{word} {ratio:g} × the baseline {verb}", reason=reason)
-        bound = ratio * baseline
-        low, high = (max(low, bound), high) if word == "at least" else (low, min(high, bound))
-        base = f"{ratio:g} × {_number(baseline, unit)} before"
-        said.append(f"{word} {_number(bound, unit)} ({base}) {verb}")
-    return _Limits(low, high, " and ".join(said))
 
 
-def _reading(source: _Source, when: str, limits: _Limits) -> Reading:
+def _reading(source: _Source, when: str, limits: Limits) -> Reading:
     value, reason = source.read(when)
     if value is None or limits.reason:
         why = reason or limits.reason
         return Reading(when, value, limits.said, Validity.UNKNOWN, why)
     kept = limits.low <= value <= limits.high
     return Reading(when, value, limits.said, Validity.VALID if kept else Validity.INVALID)
-
-
-def _number(value: float, unit: str) -> str:
-    if math.isinf(value):
-        return "forever"
-    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{text} {unit}".rstrip()
 
 
 def _what(probe: OpsProbe) -> str:
@@ -364,12 +283,15 @@ def _cause(probe: OpsProbe, readings: Sequence[Reading], validity: Validity) -> 
     for reading in readings:
         if reading.validity is not validity:
             continue
-        where = "" if probe.metric == "recovery_s" else f" {_SAID[reading.when]}"
+        where = "" if probe.metric == "recovery_s" else f" {SAID_OF[reading.when]}"
         if reading.validity is Validity.UNKNOWN:
             parts.append(f"{what}{where} cannot be judged: {reading.reason}")
             continue
+        if reading.said:
+            parts.append(reading.said)
+            continue
         assert reading.value is not None
-        said = f"{what} was {_number(reading.value, unit)}{where}"
+        said = f"{what} was {number(reading.value, unit)}{where}"
         parts.append(f"{said}; {reading.limit}")
     return "; ".join(dict.fromkeys(parts))
 
@@ -421,7 +343,7 @@ def _binned(source: _Source, start: int, end: int, bin_s: float, bins: int) -> F
 
 
 def _spans(
-    source: _Source, when: str, limits: _Limits, seconds: F64, values: F64
+    source: _Source, when: str, limits: Limits, seconds: F64, values: F64
 ) -> list[tuple[float, float]]:
     """Where the series left the bounds, inside the stretch; neighbouring bins joined."""
     if source.probe.metric == "recovery_s":
