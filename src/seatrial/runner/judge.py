@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
-from seatrial.errors import BadData, NoInput, UsageError
+from seatrial.errors import BadData, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
@@ -29,6 +29,7 @@ from seatrial.history.windows import Phase, fault_windows, phases
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.plans import read_plan
 from seatrial.runner.quorum import majority_of
 from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
 from seatrial.samples import read_samples
@@ -258,18 +259,6 @@ def _moments_from(found: Sequence[Phase], before_s: float) -> int:
     if "workload" in starts:
         return starts["workload"] - int(before_s * 1e9)
     return starts.get("steady-before", 0)
-
-
-def read_plan(folder: TrialFolder) -> Plan:
-    """The plan of a stored trial; raises `NoInput` or `BadData`."""
-    try:
-        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NoInput(
-            f"{folder.root} is no trial: it has no plan.json\n\nhint: seatrial list trials"
-        ) from error
-    except ValueError as error:
-        raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
 def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
