@@ -39,6 +39,8 @@ def short_plan() -> Plan:
             "faults": (kill, cut),
             "quorum": analyse((kill, cut), plan.target.nodes),
             "steady_states": (steady,),
-            "limits": plan.limits.model_copy(update={"min_ok": 1, "min_ok_in_fault": 0}),
+            "limits": plan.limits.model_copy(
+                update={"min_ok": 1, "min_ok_in_fault": 0, "min_attempts_in_fault": 0}
+            ),
         }
     )

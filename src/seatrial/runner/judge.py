@@ -26,7 +26,7 @@ from seatrial.fault import PlannedFault
 from seatrial.fault_times import FaultTimes, fault_times, read_roles
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import Phase, fault_windows, phases
+from seatrial.history.windows import fault_windows, phases
 from seatrial.op import Type, Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -39,6 +39,7 @@ from seatrial.steady.budget import spent
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import SteadyState
+from seatrial.timeline import load_start_ns
 from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -220,7 +221,7 @@ def judge_trial(
     verdicts = dict(checked or {}) or check_history(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
-    load_ns = _moments_from(phases(history), plan.phases.before_s)
+    load_ns = load_start_ns(history, plan.phases.before_s)
     times = times_of(history, folder)
     faults = tuple(
         replace(part, document={**part.document, "times": times[part.name].to_json()})
@@ -258,14 +259,6 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
-
-
-def _moments_from(found: Sequence[Phase], before_s: float) -> int:
-    """Where planned moments count from: the load's start, not counting a wait for the faults."""
-    starts = {phase.name: phase.start_ns for phase in found}
-    if "workload" in starts:
-        return starts["workload"] - int(before_s * 1e9)
-    return starts.get("steady-before", 0)
 
 
 def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
