@@ -32,7 +32,7 @@ def planned(kind: str, pick: float = 0.0, **options: Json) -> PlannedFault:
 
 
 def spec(kind: str, victims: list[str], **options: Json) -> dict[str, Any]:
-    made = faults.kind(kind).manifest(planned(kind, **options), victims, NODES, "trials")
+    made = faults.kind(kind).manifest(planned(kind, 0.0, **options), victims, NODES, "trials")
     assert made["kind"] == "NetworkChaos"
     found: Any = made["spec"]
     return dict(found)
