@@ -36,7 +36,7 @@ def watched(metric: Metric, window_s: float = 2.0, **bounds: float) -> Watched:
     return Watched(
         steady_state="s",
         probe=OpsProbe(metric=metric),
-        tolerance=Tolerance(**bounds),
+        tolerance=Tolerance.model_validate(bounds),
         window_s=window_s,
     )
 
