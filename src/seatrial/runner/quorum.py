@@ -32,6 +32,8 @@ SLOWING = (
     "compaction",
     "defragmentation",
 )
+#: Kinds that take one of their victims at a time, and the next when it answers again.
+ROLLING = ("rolling-restart", "upgrade", "downgrade")
 #: So many possibilities of who plays which role are looked at; beyond, the worst is assumed.
 POSSIBILITIES_MAX = 2000
 Majority = Literal["survives", "may be lost", "is lost"]
@@ -100,7 +102,7 @@ class _Survey:
 
 
 def _survey(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> _Survey:
-    named = _state([f for f in alive if f.nodes], nodes)
+    named = _state([f for f in alive if not _is_live(f)], nodes)
     needed = len(nodes) // 2 + 1
     states = list(itertools.islice(_possibilities(alive, nodes), POSSIBILITIES_MAX + 1))
     survives = [len(state.leads) >= needed for state in states]
@@ -119,11 +121,24 @@ def _survey(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> _Survey:
 
 def _possibilities(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> Iterator[_State]:
     """The cluster for each choice of who plays the roles; a role is never a victim taken twice."""
-    live = [f for f in alive if not f.nodes]
-    for holders in itertools.product(nodes, repeat=len(live)):
+    live = [f for f in alive if _is_live(f)]
+    for holders in itertools.product(*(f.nodes or nodes for f in live)):
         chosen = dict(zip((f.id for f in live), holders, strict=True))
-        placed = [f if f.nodes else f.model_copy(update={"nodes": (chosen[f.id],)}) for f in alive]
+        placed = [
+            f.model_copy(update={"nodes": (chosen[f.id],)}) if f.id in chosen else f for f in alive
+        ]
         yield _state(placed, nodes)
+
+
+def _is_live(fault: PlannedFault) -> bool:
+    """Whether only the moment knows which one node it acts on."""
+    return not fault.nodes or fault.kind in ROLLING
+
+
+def _who(fault: PlannedFault) -> str:
+    if fault.nodes:
+        return fault.nodes[0] if len(fault.nodes) == 1 else f"one of {_and(fault.nodes)} at a time"
+    return f"the {fault.victims} of the moment"
 
 
 def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
@@ -167,7 +182,7 @@ def _stretch(
     start: float, end: float, alive: Sequence[PlannedFault], nodes: Sequence[str]
 ) -> PlannedQuorum:
     survey = _survey(alive, nodes)
-    live = [f for f in alive if not f.nodes]
+    live = [f for f in alive if _is_live(f)]
     holds = survey.majority == "survives" and not live
     return PlannedQuorum(
         from_s=start,
@@ -185,9 +200,9 @@ def _stretch(
 def _sentence(survey: _Survey, live: Sequence[PlannedFault], nodes: Sequence[str]) -> str:
     needed, total = len(nodes) // 2 + 1, len(nodes)
     named = sorted(survey.named.impaired)
-    roles = [f"the {f.victims} of the moment" for f in live if f.kind not in SLOWING]
+    roles = [_who(f) for f in live if f.kind not in SLOWING]
     slow = sorted(survey.named.slowed - survey.named.impaired)
-    slow += [f"the {f.victims} of the moment" for f in live if f.kind in SLOWING]
+    slow += [_who(f) for f in live if f.kind in SLOWING]
     more = f"; {_and(slow)} slowed" if slow else ""
     if not survey.impaired:
         if slow:
@@ -216,7 +231,7 @@ def _clients(named: _State, live: Sequence[PlannedFault], nodes: Sequence[str]) 
         out.append(f"{_and(silent)} {_does(silent)} not answer")
     if apart:
         out.append(f"{_and(apart)} answer{'s' if len(apart) == 1 else ''} without a majority")
-    out += [f"less the {f.victims} of the moment" for f in live if f.kind not in SLOWING]
+    out += [f"less {_who(f)}" for f in live if f.kind not in SLOWING]
     return "; ".join(out)
 
 
