@@ -33,6 +33,7 @@ from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.remembered import read_budget
+from seatrial.runner.roles import watch_roles
 from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.runner.watch import Watch
@@ -171,6 +172,7 @@ class Session:
         if self.watch is not None:
             self.lookout = Lookout(self.plan, self.watch, self.nemesis, halts, self.clock)
         harm = _NemesisBeside(self.nemesis, lab, self.plan.faults, self.stop, self.lookout)
+        watcher = self._watch_roles(lab)
         await run_stretches(
             self.load,
             harm,
@@ -181,8 +183,23 @@ class Session:
             warm_up=self._warm_up if self.probing.asks else None,
             over=None if self.lookout is None else self.lookout.aborted,
         )
+        if watcher is not None:
+            watcher.cancel()
         await self.probing.end_of_load()
         await self._finish(lab)
+
+    def _watch_roles(self, lab: Lab) -> asyncio.Task[None] | None:
+        """Ask who leads, where somebody leads and faults are planned."""
+        target, nemesis = self.load.target, self.nemesis
+        if "leader" not in target.roles or not self.plan.faults or nemesis is None:
+            return None
+        work = watch_roles(
+            lambda: target.locate(lab.nodes),
+            self.folder.roles,
+            self.clock,
+            lambda: bool(nemesis.alive),
+        )
+        return asyncio.create_task(work, name="roles")
 
     async def _warm_up(self) -> None:
         for silent in await self.probing.warm_up():
@@ -305,6 +322,7 @@ class _NemesisBeside:
 
 async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
     session = Session(plan, folder, keep=keep)
+    emit("began", monotonic_ns=session.started_ns)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, session.end, "stopped by a signal")

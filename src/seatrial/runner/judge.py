@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -23,10 +23,11 @@ from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
+from seatrial.fault_times import FaultTimes, fault_times, read_roles
 from seatrial.history import History
 from seatrial.history.load import load_arrow
 from seatrial.history.windows import Phase, fault_windows, phases
-from seatrial.op import Value
+from seatrial.op import Type, Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
 from seatrial.runner.quorum import majority_of
@@ -219,7 +220,13 @@ def judge_trial(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
     load_ns = _moments_from(phases(history), plan.phases.before_s)
-    faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
+    times = times_of(history, folder)
+    faults = tuple(
+        replace(part, document={**part.document, "times": times[part.name].to_json()})
+        if part.name in times
+        else part
+        for part in fault_parts(plan.faults, folder.read_evidence(), load_ns)
+    )
     results = evaluate(
         _with_tolerances(plan.steady_states, steady),
         history,
@@ -443,6 +450,22 @@ def _with_tolerances(
         else:
             states.append(other)
     return tuple(states)
+
+
+def times_of(history: History, folder: TrialFolder) -> Mapping[str, FaultTimes]:
+    """The times of each fault that was begun."""
+    by_name = {phase.name: phase for phase in phases(history)}
+    ok = history.client & (history.type == Type.OK)
+    ends = [
+        by_name[name].end_ns for name in ("steady-after", "heal", "workload") if name in by_name
+    ]
+    return fault_times(
+        fault_windows(history),
+        np.sort(history.time_ns[ok]),
+        by_name.get("steady-before"),
+        max(ends, default=0),
+        read_roles(folder.roles),
+    )
 
 
 def budget_part(slo: Slo, history: History, folder: TrialFolder) -> Part:
