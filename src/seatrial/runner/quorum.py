@@ -135,12 +135,12 @@ def _possibilities(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> Itera
 
 def _is_live(fault: PlannedFault) -> bool:
     """Whether only the moment knows which one node it acts on."""
-    return not fault.nodes or fault.kind in ROLLING
+    return not fault.nodes or (fault.kind in ROLLING and len(fault.nodes) > 1)
 
 
 def _who(fault: PlannedFault) -> str:
     if fault.nodes:
-        return fault.nodes[0] if len(fault.nodes) == 1 else f"one of {_and(fault.nodes)} at a time"
+        return f"one of {_and(fault.nodes)} at a time"
     return f"the {fault.victims} of the moment"
 
 
