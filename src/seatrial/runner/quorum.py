@@ -32,6 +32,9 @@ SLOWING = (
     "compaction",
     "defragmentation",
 )
+#: Kinds that lose packets, and the share from which on a node counts as out of touch.
+LOSING = ("loss", "corrupt")
+LOSING_PERCENT = 50.0
 #: Kinds that take one of their victims at a time, and the next when it answers again.
 ROLLING = ("rolling-restart", "upgrade", "downgrade")
 #: So many possibilities of who plays which role are looked at; beyond, the worst is assumed.
@@ -148,7 +151,7 @@ def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
     for fault in faults:
         if fault.kind == "partition":
             links |= _cuts(fault, nodes)
-        elif fault.kind in SLOWING:
+        elif _slows(fault):
             slowed |= set(fault.nodes)
         else:
             down |= set(fault.nodes)
@@ -167,6 +170,13 @@ def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
         cut=frozenset(one for one in nodes if len(touch[one]) < needed),
         leads=max(groups, key=len, default=frozenset()),
     )
+
+
+def _slows(fault: PlannedFault) -> bool:
+    """Whether the fault leaves its victims running and in touch."""
+    percent = fault.options.get("percent", 0.0)
+    few = isinstance(percent, (int, float)) and percent < LOSING_PERCENT
+    return fault.kind in SLOWING or (fault.kind in LOSING and few)
 
 
 def _cuts(fault: PlannedFault, nodes: Sequence[str]) -> frozenset[Link]:
@@ -200,9 +210,9 @@ def _stretch(
 def _sentence(survey: _Survey, live: Sequence[PlannedFault], nodes: Sequence[str]) -> str:
     needed, total = len(nodes) // 2 + 1, len(nodes)
     named = sorted(survey.named.impaired)
-    roles = [_who(f) for f in live if f.kind not in SLOWING]
+    roles = [_who(f) for f in live if not _slows(f)]
     slow = sorted(survey.named.slowed - survey.named.impaired)
-    slow += [_who(f) for f in live if f.kind in SLOWING]
+    slow += [_who(f) for f in live if _slows(f)]
     more = f"; {_and(slow)} slowed" if slow else ""
     if not survey.impaired:
         if slow:
@@ -231,7 +241,7 @@ def _clients(named: _State, live: Sequence[PlannedFault], nodes: Sequence[str]) 
         out.append(f"{_and(silent)} {_does(silent)} not answer")
     if apart:
         out.append(f"{_and(apart)} answer{'s' if len(apart) == 1 else ''} without a majority")
-    out += [f"less {_who(f)}" for f in live if f.kind not in SLOWING]
+    out += [f"less {_who(f)}" for f in live if not _slows(f)]
     return "; ".join(out)
 
 
