@@ -55,6 +55,31 @@ FAULTS = Catalogue(
             "power off: a node is killed and loses what no fsync brought to its disk",
             "seatrial.faults.lost_writes:LOST_WRITES",
         ),
+        "stress-cpu": Entry(
+            "something else computes where a node computes", "seatrial.faults.stress:STRESS_CPU"
+        ),
+        "stress-memory": Entry(
+            "something else holds memory beside a node", "seatrial.faults.stress:STRESS_MEMORY"
+        ),
+        "clock": Entry("put a node's wall clock ahead or behind", "seatrial.faults.clock:CLOCK"),
+        "member-change": Entry(
+            "take a member out of the cluster, then a new one in",
+            "seatrial.faults.member_change:MEMBER_CHANGE",
+        ),
+        "upgrade": Entry(
+            "change nodes over to a newer binary, one after another",
+            "seatrial.faults.upgrade:UPGRADE",
+        ),
+        "downgrade": Entry(
+            "change some nodes over to a newer binary, and back",
+            "seatrial.faults.upgrade:DOWNGRADE",
+        ),
+        "compaction": Entry(
+            "forget the history but for the last revisions", "seatrial.faults.upkeep:COMPACTION"
+        ),
+        "defragmentation": Entry(
+            "have nodes rewrite their data files", "seatrial.faults.upkeep:DEFRAGMENTATION"
+        ),
         "pod": Entry(
             "PodChaos: delete pods, keep them down, kill containers",
             "seatrial.faults.cluster:POD",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.fault import CLUSTER, PlannedFault, Proof, World
+from seatrial.faults import FAULTS
 from seatrial.faults.chaos import MachineVictims, Victims, experiment, machines, pods
 from seatrial.faults.chaos.catalogue import FAMILIES
 from seatrial.verdict import Json
@@ -19,7 +20,10 @@ from seatrial.verdict import Json
 
 @dataclass(frozen=True, slots=True)
 class ClusterOnly:
-    """`seatrial.fault.FaultKind` for one Chaos Mesh kind; `instead` are the lab's kinds near it."""
+    """`seatrial.fault.FaultKind` for one Chaos Mesh kind.
+
+    `instead` are kinds near it that the lab may have.
+    """
 
     name: str
     touches: str
@@ -37,7 +41,8 @@ class ClusterOnly:
 
     def _why(self) -> str:
         family = FAMILIES[self.name]
-        near = f"in the lab use {', '.join(self.instead)}; " if self.instead else ""
+        there = [name for name in self.instead if name in FAULTS]
+        near = f"in the lab use {', '.join(there)}; " if there else ""
         return (
             f"{self.name} is {family.kind} of Chaos Mesh, which acts on a Kubernetes cluster only "
             f"(it needs {family.needs})\n\nhint: {near}on a cluster: --engine argo"
@@ -78,11 +83,15 @@ class ClusterOnly:
         return experiment(fault, namespace, action, on).manifest()
 
 
-POD = ClusterOnly("pod", "process", ("kill",))
-NETWORK = ClusterOnly("network", "network", ("partition",))
-IO = ClusterOnly("io", "process")
-STRESS = ClusterOnly("stress", "process")
-TIME = ClusterOnly("time", "process")
+POD = ClusterOnly("pod", "process", ("kill", "failure", "container-kill"))
+NETWORK = ClusterOnly(
+    "network",
+    "network",
+    ("partition", "delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"),
+)
+IO = ClusterOnly("io", "process", ("io-latency", "io-error", "disk-full", "lost-writes"))
+STRESS = ClusterOnly("stress", "process", ("stress-cpu", "stress-memory"))
+TIME = ClusterOnly("time", "process", ("clock",))
 DNS = ClusterOnly("dns", "network")
 HTTP = ClusterOnly("http", "network")
 JVM = ClusterOnly("jvm", "process")

@@ -15,8 +15,9 @@ from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.faults import FAULTS
 from seatrial.faults.chaos.catalogue import FAMILIES
-from seatrial.faults.chaos.examples import ACTIONS
+from seatrial.faults.chaos.examples import ACTIONS, examples
 from seatrial.runner.planner import Overrides, make_plan
+from tests.faults.test_chaos_goldens import GOLDENS
 
 NODES = ("n1", "n2", "n3")
 ONLY_CLUSTER = [name for name, entry in FAULTS.items() if entry.only == "cluster"]
@@ -134,7 +135,9 @@ def test_the_list_says_which_engine_can_do_which(capsys: pytest.CaptureFixture[s
 
 def test_the_yaml_has_a_document_of_every_action(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "faults", "--yaml"]) == 0
-    found = list(yaml.safe_load_all(capsys.readouterr().out))
+    text = capsys.readouterr().out
+    assert text == "".join((GOLDENS / f"{each.name}.yaml").read_text() for each in examples())
+    found = list(yaml.safe_load_all(text))
     assert len(found) == len(ACTIONS)
     assert [each["kind"] for each in found] == [action.kind for action in ACTIONS]
     assert all(each["apiVersion"] == "chaos-mesh.org/v1alpha1" for each in found)

@@ -41,7 +41,8 @@ def coverage(store: Path, as_json: bool) -> int:
 def lines(found: Coverage) -> Iterator[str]:
     """A table for each target and workload that was tried, and how much is left."""
     left = ", ".join(f"{count} {reason}" for reason, count in sorted(found.left_out.items()))
-    yield f"{found.trials} trials count{f' (left out: {left})' if left else ''}"
+    counted = "1 trial counts" if found.trials == 1 else f"{found.trials} trials count"
+    yield counted + (f" (left out: {left})" if left else "")
     holes = found.holes()
     tried = sorted({(cell.target, cell.workload) for cell in found.faults})
     for target, workload in tried:

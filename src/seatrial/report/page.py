@@ -136,6 +136,7 @@ def _head(material: Material, verdict: VerdictDocument) -> list[tuple[str, str]]
         found += [("started", words.date(record.started)), ("trial", record.trial)]
         if record.status != "finished":
             found.append(("status", record.status))
+        found += [(ramp.id, ramp.sentence) for ramp in record.ramps]
     return [(name, said) for name, said in found if said]
 
 
@@ -161,7 +162,11 @@ def doubts(
         found.append(Doubt(f"the trial is {record.status}", record.reason or "no reason is known"))
     for leak in record.leaks if record else ():
         found.append(Doubt("left behind", leak))
-    found += [Doubt(n.name, n.cause) for n in verdict.notes if n.name not in ("trial", "leaks")]
+    found += [
+        Doubt(n.name, n.cause)
+        for n in verdict.notes
+        if n.name not in ("trial", "leaks") and n.verdict != Validity.VALID
+    ]
     for name, checker in verdict.checkers.items():
         found += _checker_doubts(name, checker)
     for fault in faults:
@@ -181,6 +186,8 @@ def _checker_doubts(name: str, checker: CheckerPart) -> list[Doubt]:
 
 
 def _fault_doubts(fault: FaultView) -> list[Doubt]:
+    if fault.start_s is None and fault.verdict == Validity.VALID:
+        return []  # rightly left out: its ramp had its answer
     name = f"fault F{fault.number} {fault.kind} on {fault.whom}"
     found: list[str] = []
     if fault.error:

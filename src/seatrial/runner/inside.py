@@ -207,13 +207,10 @@ class Session:
 
     def _forbidden(self) -> str:
         """Why no fault may begin now: the lever, or the wall clock."""
-        seen = lever.pulled()
-        if seen is not None:
-            return seen.sentence
         now = datetime.datetime.now(datetime.UTC)
         if self.plan.safety.windows and closes(self.plan.safety.windows, now) is None:
             return f"{now:%H:%M} UTC is outside of the case's time windows"
-        return ""
+        return lever.forbidden()
 
     async def _obey_lever(self) -> None:
         """End a trial with faults when somebody pulls the safety lever."""

@@ -113,6 +113,12 @@ def lift() -> Pull | None:
     return before
 
 
+def forbidden() -> str:
+    """Why no fault may begin, "" while the lever is not pulled."""
+    seen = pulled()
+    return "" if seen is None else seen.sentence
+
+
 def forbid_if_pulled() -> None:
     """Raise `Unavailable` while the lever is pulled."""
     seen = pulled()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from seatrial import faults as fault_shelf
 from seatrial import schedule as grammar
 from seatrial.case import Case
 from seatrial.errors import UnknownName, UsageError
 from seatrial.fault import SIZES
+from seatrial.faults.partition import PartitionOptions, cuts
 from seatrial.plan import PlannedRamp, PlannedSafety
 from seatrial.runner.allocator import size_of
 from seatrial.safety import Break, Watched
@@ -16,6 +17,7 @@ from seatrial.schedule import FaultChoice, Pattern, Schedule, leaves, options_of
 from seatrial.steady.reading import metric_of
 from seatrial.steady_state import MOMENTS, OpsProbe, SteadyState
 from seatrial.target import Target
+from seatrial.verdict import Json
 
 #: Over how many seconds the ops are read for a steady state that aborts.
 ABORT_WINDOW_S = 1.0
@@ -121,9 +123,22 @@ def possible(schedule: Schedule, nodes: Sequence[str], isolation: str) -> Schedu
         if not kept:
             hint = "" if "hint:" in reasons[0] else "\n\nhint: --faults kill,pause"
             raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}{hint}")
+        if choice.kind == "partition":
+            _check_cuts(choice.victims, kept, nodes)
         return choice.model_copy(update={"options": kept})
 
     return changed(schedule, fitting)
+
+
+def _check_cuts(
+    victims: Sequence[str], options: Sequence[Mapping[str, Json]], nodes: Sequence[str]
+) -> None:
+    """Raise `UsageError` for a partition that leaves nobody on the other side."""
+    for whom in victims:
+        size = size_of(whom, len(nodes))
+        chosen = nodes[:size] if size is not None else [whom] if whom in nodes else nodes[:1]
+        for one in options:
+            cuts(PartitionOptions.model_validate(one).shape, nodes, chosen)
 
 
 def changed(schedule: Schedule, change: Change) -> Schedule:

@@ -64,10 +64,14 @@ class Lookout:
             self._halts.end_all(f"the trial was aborted, {self.reason}")
         while True:
             await asyncio.sleep(READ_INTERVAL_S)
-            now = self._clock()
-            self._look_for_aborts(now)
-            for ramp in self._plan.ramps:
-                self._look_at(ramp, now)
+            self.look()
+
+    def look(self) -> None:
+        """Read every watched state once, and end what has to end."""
+        now = self._clock()
+        self._look_for_aborts(now)
+        for ramp in self._plan.ramps:
+            self._look_at(ramp, now)
 
     def _look_for_aborts(self, now_ns: int) -> None:
         for one in self._plan.safety.aborts:

@@ -15,6 +15,7 @@ from pathlib import Path
 from seatrial import faults as shelf
 from seatrial.fault import FaultKind, PlannedFault, Proof, World
 from seatrial.op import NEMESIS, Op, Type
+from seatrial.runner import lever
 from seatrial.runner.company import Acting, Company, InProcess, taken
 from seatrial.runner.halts import Halts
 from seatrial.trial import Evidence, StoredProof, write_text
@@ -48,7 +49,7 @@ class Nemesis:
         company: Company | None = None,
         halts: Halts | None = None,
     ) -> None:
-        self._halts = Halts() if halts is None else halts
+        self._halts = Halts(lever.forbidden) if halts is None else halts
         self._levels: dict[str, tuple[float, int]] = {}
         self._world = world
         self._locate = locate

@@ -51,9 +51,13 @@ def reap(stores: Iterable[Path], *, dry: bool = False) -> tuple[Remain, ...]:
 
 
 def _processes(dry: bool) -> Iterator[Remain]:
-    """Processes of trials that no longer live. The lock is looked at once more before each kill."""
+    """Processes of trials that no longer live. The lock is looked at once more before each kill.
+
+    The trial's folder is looked up as the process sees it: in a container of its own it has another
+    place here, or none, and then nobody can say that it is dead.
+    """
     for pid, trial in audit.marked():
-        if pid == os.getpid() or lever.lives(trial):
+        if pid == os.getpid() or not _is_dead(pid, trial):
             continue
         name = f"{pid} of {trial.name}"
         if dry:
@@ -62,11 +66,19 @@ def _processes(dry: bool) -> Iterator[Remain]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             handle = os.pidfd_open(pid)
             try:
-                if (pid, trial) in audit.marked_as(pid) and not lever.lives(trial):
+                if (pid, trial) in audit.marked_as(pid) and _is_dead(pid, trial):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             finally:
                 os.close(handle)
         yield Remain("process", name, _gone(pid))
+
+
+def _is_dead(pid: int, trial: Path) -> bool:
+    """Whether the trial's folder can be seen and nobody holds its lock."""
+    seen = Path(f"/proc/{pid}/root") / trial.relative_to("/") if trial.is_absolute() else trial
+    with contextlib.suppress(OSError):
+        return seen.is_dir() and not lever.lives(seen) and not lever.lives(trial)
+    return False
 
 
 def _gone(pid: int) -> bool:
