@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
-from seatrial.errors import BadData, NoInput, UsageError
+from seatrial.errors import BadData, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.fault_times import FaultTimes, fault_times, read_roles
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import Phase, fault_windows, phases
+from seatrial.history.windows import fault_windows, phases
 from seatrial.op import Type, Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.plans import read_plan
 from seatrial.runner.quorum import majority_of
 from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
 from seatrial.samples import read_samples
@@ -38,6 +39,7 @@ from seatrial.steady.budget import spent
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import SteadyState
+from seatrial.timeline import load_start_ns
 from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -219,7 +221,7 @@ def judge_trial(
     verdicts = dict(checked or {}) or check_history(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
-    load_ns = _moments_from(phases(history), plan.phases.before_s)
+    load_ns = load_start_ns(history, plan.phases.before_s)
     times = times_of(history, folder)
     faults = tuple(
         replace(part, document={**part.document, "times": times[part.name].to_json()})
@@ -235,7 +237,8 @@ def judge_trial(
         labels=fault_labels(plan.faults, history),
         planned_faults=len(plan.faults),
     )
-    states = tuple(map(steady_state_part, results))
+    calm_s = _calm_until_s(history)
+    states = tuple(steady_state_part(result, calm_s) for result in results)
     if plan.slo is not None:
         notes.append(budget_part(plan.slo, history, folder))
     acted = sum(not part.document["skipped"] for part in faults)
@@ -257,26 +260,6 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
-
-
-def _moments_from(found: Sequence[Phase], before_s: float) -> int:
-    """Where planned moments count from: the load's start, not counting a wait for the faults."""
-    starts = {phase.name: phase.start_ns for phase in found}
-    if "workload" in starts:
-        return starts["workload"] - int(before_s * 1e9)
-    return starts.get("steady-before", 0)
-
-
-def read_plan(folder: TrialFolder) -> Plan:
-    """The plan of a stored trial; raises `NoInput` or `BadData`."""
-    try:
-        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NoInput(
-            f"{folder.root} is no trial: it has no plan.json\n\nhint: seatrial list trials"
-        ) from error
-    except ValueError as error:
-        raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
 def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
@@ -503,13 +486,23 @@ def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str,
     return out
 
 
-def steady_state_part(state: SteadyStateResult) -> Part:
-    """A steady state's part; one that only notes never turns the trial."""
+def _calm_until_s(history: History) -> float:
+    """When the stretch before the faults ended, in seconds of the trial."""
+    return next((p.end_ns / 1e9 for p in phases(history) if p.name == "steady-before"), 0.0)
+
+
+def steady_state_part(state: SteadyStateResult, calm_until_s: float = 0.0) -> Part:
+    """A steady state's part; one that only notes never turns the trial.
+
+    What broke before `calm_until_s`, when no fault had begun, blames no fault: it is unknown.
+    """
     document = state.to_json()
     document["stretches"] = document.pop("readings")
     document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
     verdict, cause = state.validity, state.cause
-    if any(r.when == "before" and r.validity is Validity.INVALID for r in state.readings):
+    broken = {r.when for r in state.readings if r.validity is Validity.INVALID}
+    first_s = min((start for start, _ in state.broke), default=calm_until_s)
+    if "before" in broken or ("continuously" in broken and first_s < calm_until_s):
         verdict = Validity.UNKNOWN
         cause = f"it was not steady to begin with, before any fault: {cause}"
     return Part(state.name, verdict if state.judged else Validity.VALID, cause, document)
