@@ -335,3 +335,29 @@ def test_what_was_not_steady_before_any_fault_does_not_blame_the_faults(
 
     assert part.verdict is verdict
     assert part.cause.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("broke_s", "verdict"), [(5.0, Validity.UNKNOWN), (15.0, Validity.INVALID)]
+)
+def test_what_broke_at_some_moment_before_the_faults_does_not_blame_them(
+    broke_s: float, verdict: Validity
+) -> None:
+    reading = Reading("continuously", 9.0, "at most 5 allowed", Validity.INVALID)
+    result = SteadyStateResult(
+        name="lag",
+        metric="q",
+        unit="",
+        validity=Validity.INVALID,
+        cause="lag was 9; at most 5 allowed",
+        judged=True,
+        readings=(reading,),
+        seconds=np.array([broke_s]),
+        values=np.array([9.0]),
+        broke=((broke_s, broke_s + 1),),
+    )
+
+    part = judge.steady_state_part(result, 10.0)
+
+    assert part.verdict is verdict
+    assert part.cause.startswith("it was not steady") == (verdict is Validity.UNKNOWN)

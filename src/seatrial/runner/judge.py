@@ -237,7 +237,8 @@ def judge_trial(
         labels=fault_labels(plan.faults, history),
         planned_faults=len(plan.faults),
     )
-    states = tuple(map(steady_state_part, results))
+    calm_s = _calm_until_s(history)
+    states = tuple(steady_state_part(result, calm_s) for result in results)
     if plan.slo is not None:
         notes.append(budget_part(plan.slo, history, folder))
     acted = sum(not part.document["skipped"] for part in faults)
@@ -485,13 +486,23 @@ def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str,
     return out
 
 
-def steady_state_part(state: SteadyStateResult) -> Part:
-    """A steady state's part; one that only notes never turns the trial."""
+def _calm_until_s(history: History) -> float:
+    """When the stretch before the faults ended, in seconds of the trial."""
+    return next((p.end_ns / 1e9 for p in phases(history) if p.name == "steady-before"), 0.0)
+
+
+def steady_state_part(state: SteadyStateResult, calm_until_s: float = 0.0) -> Part:
+    """A steady state's part; one that only notes never turns the trial.
+
+    What broke before `calm_until_s`, when no fault had begun, blames no fault: it is unknown.
+    """
     document = state.to_json()
     document["stretches"] = document.pop("readings")
     document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
     verdict, cause = state.validity, state.cause
-    if any(r.when == "before" and r.validity is Validity.INVALID for r in state.readings):
+    broken = {r.when for r in state.readings if r.validity is Validity.INVALID}
+    first_s = min((start for start, _ in state.broke), default=calm_until_s)
+    if "before" in broken or ("continuously" in broken and first_s < calm_until_s):
         verdict = Validity.UNKNOWN
         cause = f"it was not steady to begin with, before any fault: {cause}"
     return Part(state.name, verdict if state.judged else Validity.VALID, cause, document)
