@@ -47,6 +47,10 @@ class Thing(Protocol):
         """Raise."""
         ...
 
+    async def links(self, cut: Mapping[tuple[str, str], Size]) -> Mapping[tuple[str, str], Size]:
+        """A mapping whose keys are pairs."""
+        ...
+
     async def count(self) -> Mapping[str, int]:
         """A mapping."""
         ...
@@ -63,6 +67,9 @@ class RealThing:
     async def grow(self, size: Size, *, by: float = 1.0) -> Size:
         await asyncio.sleep(0)
         return Size(round(size.wide * by), size.high * by)
+
+    async def links(self, cut: Mapping[tuple[str, str], Size]) -> Mapping[tuple[str, str], Size]:
+        return {(there, here): size for (here, there), size in cut.items()}
 
     async def fail(self, how: str) -> None:
         if how == "ours":
@@ -100,6 +107,7 @@ def test_what_a_protocol_declares_can_be_called(tmp_path: Path) -> None:
             assert await thing.grow(Size(2, 1.5), by=2.0) == Size(4, 3.0)
             assert await thing.grow(Size(2, 1.5)) == Size(2, 1.5)
             assert await thing.count() == {"a": 1}
+            assert await thing.links({("a", "b"): Size(1, 2.0)}) == {("b", "a"): Size(1, 2.0)}
             assert server.clients == 2
 
     asyncio.run(main())
