@@ -14,13 +14,24 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from seatrial.errors import Unavailable, UsageError
-from seatrial.fault import Action, Arrivals, PlannedFault, Proof, Shape, Traffic, World
+from seatrial.fault import (
+    CLUSTER,
+    SIZES,
+    Action,
+    Arrivals,
+    PlannedFault,
+    Proof,
+    Shape,
+    Traffic,
+    World,
+)
 from seatrial.faults import chaos
 from seatrial.faults import network_options as options_of
 from seatrial.faults import network_proof as proof
 from seatrial.faults.chaos import network as objects
 from seatrial.faults.leases import Leases
 from seatrial.faults.network_options import Link
+from seatrial.target import Target
 from seatrial.verdict import Json
 
 #: A reading is taken anew when other faults change the links meanwhile, up to so many times.
@@ -69,8 +80,22 @@ class OnPackets:
                 f"here\n\nhint: sudo modprobe tun && sudo chmod 0666 {TUN}; in a container, give "
                 "it the device"
             )
-        wrong = options_of.problem(found, nodes)
+        wrong = options_of.problem(found, nodes, live=isolation != CLUSTER)
         return f"{self.name}: {wrong}" if wrong else ""
+
+    def lacking(
+        self,
+        target: Target,
+        nodes: Sequence[str],
+        victims: Sequence[str],
+        options: Mapping[str, Json],
+    ) -> str:
+        """Not towards a word that is neither a size nor a node nor a role of the target."""
+        peers = options.get("peers", "all")
+        known = (*SIZES, *target.roles, *nodes)
+        if not isinstance(peers, str) or peers in known:
+            return ""
+        return f"peers {peers!r}: {target.name} knows {', '.join(known)}"
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Shape all directions, one after another."""

@@ -26,7 +26,7 @@ def test_scenario(tmp_path: Path, scenario: str) -> None:
 @pytest.mark.lab
 def test_an_ordinary_user_can_do_it_as_well() -> None:
     with ordinary_host() as host:
-        host.run("links.overlap", "namespace")
+        host.run("links.queue", "namespace")
 
 
 @pytest.mark.lab
@@ -37,13 +37,13 @@ def test_a_live_etcd_stays_linearizable_under_each_kind(tmp_path: Path) -> None:
             FaultChoice(kind=name, options=({"direction": "both"},), duration_s=(1.5, 1.6))
             for name in KINDS
         ),
-        gap_s=(1.0, 1.2),
+        gap_s=(0.5, 0.7),
         overlap=0.0,
     )
     case = REGISTER.model_copy(
         update={"schedule": schedule, "rate": 200.0, "steady_states": (), "concurrency": 6}
     )
-    plan = make_plan(case, 5, Overrides(time_limit_s=30.0))
+    plan = make_plan(case, 5, Overrides(time_limit_s=25.0))
     assert {fault.kind for fault in plan.faults} == set(KINDS)
 
     judgement = outside.run_trial(plan, tmp_path, display.make(quiet=True), keep=False)

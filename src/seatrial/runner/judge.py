@@ -18,11 +18,11 @@ from typing import cast
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
-from seatrial.errors import BadData, NoInput, UsageError
+from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import Phase, fault_windows, phases
+from seatrial.history.windows import fault_windows
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
@@ -35,11 +35,13 @@ from seatrial.runner.judge_steady import (
     with_tolerances,
 )
 from seatrial.runner.part import Part
+from seatrial.runner.plans import read_plan
 from seatrial.runner.quorum import majority_of
 from seatrial.runner.remembered import read_baselines
 from seatrial.samples import read_samples
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady_state import SteadyState
+from seatrial.timeline import load_start_ns
 from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -211,7 +213,7 @@ def judge_trial(
     verdicts = dict(checked or {}) or check_history(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
-    load_ns = _moments_from(phases(history), plan.phases.before_s)
+    load_ns = load_start_ns(history, plan.phases.before_s)
     times = times_of(history, folder)
     faults = tuple(
         replace(part, document={**part.document, "times": times[part.name].to_json()})
@@ -250,26 +252,6 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
-
-
-def _moments_from(found: Sequence[Phase], before_s: float) -> int:
-    """Where planned moments count from: the load's start, not counting a wait for the faults."""
-    starts = {phase.name: phase.start_ns for phase in found}
-    if "workload" in starts:
-        return starts["workload"] - int(before_s * 1e9)
-    return starts.get("steady-before", 0)
-
-
-def read_plan(folder: TrialFolder) -> Plan:
-    """The plan of a stored trial; raises `NoInput` or `BadData`."""
-    try:
-        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NoInput(
-            f"{folder.root} is no trial: it has no plan.json\n\nhint: seatrial list trials"
-        ) from error
-    except ValueError as error:
-        raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
 def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:

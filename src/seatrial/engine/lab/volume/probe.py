@@ -157,14 +157,8 @@ def _put(folder: Path, name: str, content: bytes, synced: bool) -> None:
     file = os.open(folder / name, flags, 0o600)
     try:
         os.write(file, content)
-        if not synced:
-            return
-        os.fsync(file)
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        if synced:
+            os.fsync(file)  # of a file set apart: its name as well (`store.APART`)
     finally:
         os.close(file)
 
