@@ -17,6 +17,7 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
+from seatrial.runner.judge_steady import steady_state_part
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.steady.reading import Reading, SteadyStateResult
 from seatrial.trial import Evidence, StoredProof, TrialFolder, write_text
@@ -331,7 +332,7 @@ def test_what_was_not_steady_before_any_fault_does_not_blame_the_faults(
         values=np.array([2000.0]),
     )
 
-    part = judge.steady_state_part(result)
+    part = steady_state_part(result)
 
     assert part.verdict is verdict
     assert part.cause.startswith(says)
@@ -357,7 +358,7 @@ def test_what_broke_at_some_moment_before_the_faults_does_not_blame_them(
         broke=((broke_s, broke_s + 1),),
     )
 
-    part = judge.steady_state_part(result, 10.0)
+    part = steady_state_part(result, 10.0)
 
     assert part.verdict is verdict
     assert part.cause.startswith("it was not steady") == (verdict is Validity.UNKNOWN)

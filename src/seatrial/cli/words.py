@@ -10,7 +10,8 @@ import click
 
 from seatrial.fault import PlannedFault
 from seatrial.plan import Plan
-from seatrial.runner.judge import Judgement, Part, dump
+from seatrial.runner.judge import Judgement, dump
+from seatrial.runner.part import Part
 from seatrial.safety import Watched
 from seatrial.steady.reading import metric_of
 from seatrial.verdict import Json, Validity, Verdict
