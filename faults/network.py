@@ -16,7 +16,6 @@ from itertools import permutations
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import (
     CLUSTER,
-    SIZES,
     Action,
     Arrivals,
     PlannedFault,
@@ -31,7 +30,6 @@ from seatrial.faults import network_proof as proof
 from seatrial.faults.chaos import network as objects
 from seatrial.faults.leases import Leases
 from seatrial.faults.network_options import Link
-from seatrial.target import Target
 from seatrial.verdict import Json
 
 #: A reading is taken anew when other faults change the links meanwhile, up to so many times.
@@ -82,20 +80,6 @@ class OnPackets:
             )
         wrong = options_of.problem(found, nodes, live=isolation != CLUSTER)
         return f"{self.name}: {wrong}" if wrong else ""
-
-    def lacking(
-        self,
-        target: Target,
-        nodes: Sequence[str],
-        victims: Sequence[str],
-        options: Mapping[str, Json],
-    ) -> str:
-        """Not towards a word that is neither a size nor a node nor a role of the target."""
-        peers = options.get("peers", "all")
-        known = (*SIZES, *target.roles, *nodes)
-        if not isinstance(peers, str) or peers in known:
-            return ""
-        return f"peers {peers!r}: {target.name} knows {', '.join(known)}"
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Shape all directions, one after another."""

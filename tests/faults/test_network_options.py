@@ -165,5 +165,7 @@ def test_on_a_cluster_roles_are_refused_beforehand() -> None:
 def test_a_word_that_names_no_peer_is_refused_by_the_plan() -> None:
     choice = FaultChoice(kind="loss", options=({"peers": "laeder"},))
     case = REGISTER.model_copy(update={"schedule": Schedule(choices=(choice,))})
-    with pytest.raises(UsageError, match=r"fault 'loss' cannot be .* peers 'laeder': etcd knows"):
+    with pytest.raises(
+        UsageError, match=r"fault 'loss' towards 'laeder': etcd knows one, .*leader"
+    ):
         make_plan(case, 1, Overrides())
