@@ -13,7 +13,7 @@ from seatrial.workflows.trial import trial
 from tests.steps.plans import short_plan
 from tests.steps.walker import Walk
 
-_SHORT = ("--wait", "4s", "--lease", "10s")
+_SHORT = ("--wait", "3s", "--lease", "6s")
 
 
 def main() -> int:
