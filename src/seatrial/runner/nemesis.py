@@ -45,7 +45,10 @@ class Nemesis:
         clock: Callable[[], int],
         evidence: Path,
         company: Company | None = None,
+        kinds: Callable[[str], FaultKind] = shelf.kind,
+        act_timeout_s: float = ACT_TIMEOUT_S,
     ) -> None:
+        self._kinds, self._act_timeout_s = kinds, act_timeout_s
         self._world = world
         self._locate = locate
         self._record = record
@@ -74,7 +77,7 @@ class Nemesis:
         if await self._wait_until(start_ns, stop):
             self._keep(Evidence(fault=fault, error="not begun: the trial was stopped before"))
             return
-        kind = shelf.kind(fault.kind)
+        kind = self._kinds(fault.kind)
         victims = fault.nodes or await self._resolve(fault, kind, stop)
         if not victims:
             error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
@@ -99,7 +102,7 @@ class Nemesis:
     async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
         fault, victims = evidence.fault, evidence.victims
         began = self._note("inject", evidence, Type.INVOKE)
-        error = await _bounded(kind.inject(self._world, fault, victims), ACT_TIMEOUT_S)
+        error = await _bounded(kind.inject(self._world, fault, victims), self._act_timeout_s)
         ended = self._note("inject", evidence, Type.INFO, error)
         proof = await _proof(kind.prove_injected(self._world, fault, victims))
         return self._keep(
@@ -116,7 +119,7 @@ class Nemesis:
     async def _heal(self, kind: FaultKind, evidence: Evidence) -> Evidence:
         fault, victims = evidence.fault, evidence.victims
         began = self._note("heal", evidence, Type.INVOKE)
-        error = await _bounded(kind.heal(self._world, fault, victims), ACT_TIMEOUT_S)
+        error = await _bounded(kind.heal(self._world, fault, victims), self._act_timeout_s)
         ended = self._note("heal", evidence, Type.INFO, error)
         return self._keep(
             evidence.model_copy(

@@ -52,6 +52,8 @@ async def fault(step: Step) -> Outcome:
                     clock=axis.now,
                     evidence=step.path / "evidence",
                     company=BoardCompany(site.board),
+                    kinds=site.kind,
+                    act_timeout_s=site.act_timeout_s,
                 )
                 from_ns = await _beginning(step, site.board, stop)
                 if from_ns is None or axis.now() > _end_of_faults(step, from_ns):

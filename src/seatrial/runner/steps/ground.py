@@ -6,6 +6,7 @@ import asyncio
 
 from seatrial import faults as shelf
 from seatrial.errors import Unavailable
+from seatrial.fault import CLUSTER
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.steps.rooms import VersionsRecord
 from seatrial.runner.steps.step import Outcome, Step
@@ -22,7 +23,7 @@ async def preflight(step: Step) -> Outcome:
     plan = step.plan
     for fault in plan.faults:
         reason = shelf.kind(fault.kind).unavailable(
-            plan.isolation, plan.target.nodes, fault.options
+            CLUSTER if plan.engine == "argo" else plan.isolation, plan.target.nodes, fault.options
         )
         if reason:
             raise Unavailable(f"{fault.id} ({fault.kind}) cannot be done here: {reason}")
