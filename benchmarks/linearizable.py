@@ -151,12 +151,11 @@ def container(n: int, names: tuple[str, str]) -> History:
     return columns(f, nil, asked, value, nil, names, np.zeros(0, np.int64))
 
 
-def store(n: int, keys: int) -> History:
-    """get, put and append of texts, as Porcupine's kv data: 50 clients on 10 keys."""
+def store(n: int, keys: int, clients: int = 50) -> History:
+    """get, put and append of texts, as Porcupine's kv data: 50 clients on 10 keys, say."""
     random = np.random.default_rng(3)
     held: dict[int, str] = {}
     ops: list[tuple[float, int, Op]] = []
-    clients = 50
     for i in range(n):
         key, f = int(random.integers(0, keys)), ("get", "put", "append")[
             int(random.choice(3, p=[0.5, 0.1, 0.4]))

@@ -33,6 +33,10 @@ CASES = Catalogue(
             "etcd's own metrics (by Prometheus) come back after the leader was killed",
             "seatrial.cases.steady:STEADY",
         ),
+        "etcd-durability": Entry(
+            "what was acknowledged survives a loss of power, in a cluster of one as well",
+            "seatrial.cases.etcd:DURABILITY",
+        ),
     },
 )
 

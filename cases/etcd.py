@@ -161,3 +161,26 @@ REPLICAS_KILL = Case(
     op_timeout_s=2.0,
     limits=Limits(min_ok=1000, min_ok_in_fault=0),
 )
+
+DURABILITY = Case(
+    name="etcd-durability",
+    title="What was acknowledged survives a loss of power",
+    intent=Intent(
+        claim=(
+            "An element whose insertion was acknowledged is there after members lost their power "
+            "and with it all that no fsync had brought to their disks, in a cluster of one as well."
+        ),
+        refuted_by="An acknowledged element that a later read lacks.",
+    ),
+    workload="set",
+    schedule=Schedule(
+        choices=(FaultChoice(kind="lost-writes", victims=("one",), duration_s=(0.2, 0.6)),),
+        gap_s=(1.5, 2.5),
+        overlap=0.0,
+    ),
+    nodes=1,
+    concurrency=20,
+    time_limit_s=40.0,
+    op_timeout_s=2.0,
+    limits=Limits(min_ok=5, min_ok_in_fault=0),
+)

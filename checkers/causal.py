@@ -70,10 +70,11 @@ def _split(value: Value) -> tuple[Value, Value, Value]:
 
 def _check(history: History) -> Verdict:
     ok = history.client & (history.type == Type.OK) & history.is_f(*READS, WRITE)
-    rows = np.flatnonzero(ok).tolist()
+    rows = np.flatnonzero(ok)
     register = _Register()
-    for number, row in enumerate(rows):
-        wrong = register.step(history.op(row).f, history.value(row))
+    codes, values = history.f[rows].tolist(), history.values(rows)
+    for number, (row, f, value) in enumerate(zip(rows.tolist(), codes, values, strict=True)):
+        wrong = register.step(history.names[f], value)
         if wrong:
             anomaly = Anomaly(
                 "causal-violation",
@@ -82,6 +83,6 @@ def _check(history: History) -> Verdict:
             )
             return Verdict.invalid(anomaly.explanation, judged=number + 1, anomalies=[anomaly])
         register.last = row
-    if not rows:
+    if not len(rows):
         return Verdict.unknown("no ok op to judge")
     return Verdict.valid(f"{count(len(rows), 'op')} in causal order", judged=len(rows))

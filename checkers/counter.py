@@ -38,6 +38,8 @@ def make(options: CheckOptions) -> Counter:
 
 def _check(history: History) -> Verdict:
     adds = history.client & history.is_f("add")
+    # What came back unknown or refused often comes without its value: the invocation has it.
+    adds &= (history.type == Type.INVOKE) | (history.type == Type.OK)
     reads = np.flatnonzero(history.client & history.is_f("read") & (history.type == Type.OK))
     wrong = _malformed(history, adds, reads)
     if wrong:

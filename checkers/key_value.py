@@ -39,7 +39,7 @@ SNAPSHOT = (
     "strong-snapshot-isolation",
 )
 #: Pairs of chains given to the solver at most.
-CHOICES_MAX = 20_000
+CHOICES_MAX = 100_000
 #: Transactions of an unexplained history that are named.
 SHOWN = 12
 
@@ -170,8 +170,11 @@ class KeyValue:
                 cause, judged=txns.committed, anomalies=[anomaly], details=details
             )
         if possible is None:
+            tried = details.get("rounds")
+            bound = f"after {tried:,} proposals for" if tried is not None else "more than"
+            pairs = left if tried is not None else CHOICES_MAX
             return Verdict.unknown(
-                f"out of bounds: at least {left:,} pairs of writes whose order is open",
+                f"out of bounds: {bound} {pairs:,} pairs of writes whose order is open",
                 judged=txns.committed,
                 details=details,
             )

@@ -50,7 +50,7 @@ class ListAppend:
 
 
 def _check(history: History, asked: Demand, budget: Budget) -> Verdict:
-    txns = table(history)
+    txns = table(history, lists=True)
     need = memory_estimate(txns)
     if need > budget.memory_bytes:
         return Verdict.unknown(

@@ -61,6 +61,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Setting]]] = {
         "min_ok_in_fault": Setting(Takes.WHOLE, "`ok` ops inside each fault's window"),
         "min_attempts_in_fault": Setting(Takes.WHOLE, "ops begun inside each fault's window"),
         "may_stop": Setting(Takes.TEXTS, "faults inside which no op needs to be `ok`"),
+        "may_stop_ns": Setting(Takes.TEXTS, "stretches FROM-TO in which no op needs to be `ok`"),
     },
     "bank": {
         "accounts": Setting(Takes.ATOMS, "the accounts (else: those of the first read)"),

@@ -29,11 +29,12 @@ class Sequential:
     def check(self, history: History, budget: Budget) -> Verdict:
         """O(n) for n parts read; decodes each read."""
         ok = history.client & history.is_f("read") & (history.type == Type.OK)
-        reads = np.flatnonzero(ok).tolist()
+        reads = np.flatnonzero(ok)
+        keyed = (history.key[reads] != NIL).tolist()
         seen: dict[str, int] = {"some": 0, "none": 0}
         bad = []
-        for row in reads:
-            parts = _parts(history.value(row), keyed=bool(history.key[row] != NIL))
+        for row, value, has_key in zip(reads.tolist(), history.values(reads), keyed, strict=True):
+            parts = _parts(value, has_key)
             if parts is None:
                 return Verdict.unknown(f"{quote(history, row)} is no pair of a key and its parts")
             seen["none" if all(part is None for part in parts) else "some"] += 1

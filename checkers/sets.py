@@ -1,8 +1,10 @@
 """A grow-only set: `add` one element, `read` them all (Jepsen, `checker.clj`, `set`).
 
-`set` looks at the last `ok` read alone. An acknowledged element that it lacks is `lost`; an
-element that nobody tried to add is `unexpected`; one whose add was never acknowledged but which
-is there is recovered, and in order.
+`set` looks at the last `ok` read alone. An element that was acknowledged before this read began and
+that it lacks is `lost`; an element that nobody tried to add is `unexpected`; one whose add was not
+acknowledged but which is there is recovered, and in order. Jepsen takes it that the last read
+comes after all adds; where it does not (a trial that was stopped before its final reads), a later
+add is no loss, and only told.
 
 `set-full` (the same shelf, `set_full`) follows each element through all reads.
 """
@@ -51,11 +53,15 @@ def make_set_full(options: CheckOptions) -> SetFull:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Codes of the elements in each class."""
+    """Codes of the elements in each class; `acknowledged` before the last read began.
+
+    `later`: how many were acknowledged after that.
+    """
 
     attempts: I64
     acknowledged: I64
     read: I64
+    later: int
 
     @property
     def lost(self) -> I64:
@@ -82,7 +88,14 @@ def _check(history: History) -> Verdict:
         return Verdict.unknown(f"op {history.index[final[0]]} read no collection")
     added = codes(history, adds)
     ok = history.type[adds] == Type.OK
-    found = _Found(distinct(added), distinct(added[ok]), distinct(elements))
+    begun = history.pair[final[0]] if history.pair[final[0]] >= 0 else final[0]
+    before = ok & (adds < begun)
+    found = _Found(
+        attempts=distinct(added),
+        acknowledged=distinct(added[before]),
+        read=distinct(elements),
+        later=int(np.count_nonzero(ok & ~before)),
+    )
     judged = len(found.attempts) or len(found.read)
     return _verdict(history, found, adds, added, int(final[0]), judged)
 
@@ -97,6 +110,7 @@ def _verdict(
         "lost": len(found.lost),
         "unexpected": len(found.unexpected),
         "recovered": len(found.recovered),
+        "later": found.later,
     }
     anomalies = []
     if len(found.lost):
@@ -107,7 +121,8 @@ def _verdict(
         cause = "; ".join(anomaly.explanation for anomaly in anomalies)
         return Verdict.invalid(cause, judged=judged, anomalies=anomalies, details=details)
     kept = count(len(found.acknowledged), "acknowledged element")
-    return Verdict.valid(f"the last read holds all of {kept}", judged=judged, details=details)
+    more = f"; {count(found.later, 'element')} came later and nobody looked" if found.later else ""
+    return Verdict.valid(f"the last read holds all of {kept}{more}", judged=judged, details=details)
 
 
 def _lost(history: History, lost: I64, adds: I64, added: I64, final: int) -> Anomaly:

@@ -60,3 +60,14 @@ def names(options: CheckOptions, checker: str, name: str) -> tuple[str, ...] | N
     if len(found) != len(value):
         raise _wrong(checker, name, value, "a list of texts")
     return tuple(found)
+
+
+def spans(options: CheckOptions, checker: str, name: str) -> tuple[tuple[int, int], ...]:
+    """A list of stretches `FROM-TO` in whole numbers; empty where nothing was said."""
+    found = []
+    for text in names(options, checker, name) or ():
+        low, _, high = text.partition("-")
+        if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
+            raise _wrong(checker, name, text, "a stretch FROM-TO in whole numbers")
+        found.append((int(low), int(high)))
+    return tuple(found)

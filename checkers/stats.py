@@ -3,16 +3,22 @@
 A green verdict over a history in which nothing succeeded, or nothing was even tried while a
 fault was alive, proves nothing. This checker never says `invalid`: what is too few is `unknown`.
 The rule of one `ok` op at least of each `f` is Jepsen's (`checker.clj`, `stats`).
+
+A fault that rightly stops everything needs attempts, but no success. Where it is two faults
+*together* that may (each costs one node of three), only the time of their overlap is excused: what
+is left of each window before it and after it still needs its `ok` ops, if it is long enough for
+an election (before), and for nodes to come back first (after).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from seatrial.checker import Budget, CheckOptions
-from seatrial.checkers.settings import names, whole
+from seatrial.checkers.settings import names, spans, whole
 from seatrial.checkers.wording import count, listed
 from seatrial.history import History
 from seatrial.history.windows import FaultWindow, fault_windows
@@ -20,6 +26,11 @@ from seatrial.op import Type
 from seatrial.verdict import Json, Verdict
 
 NAME = "stats"
+#: What is left of a window before an excused stretch asks for successes from this length on: an
+#: election and an op's timeout together fit into it.
+BEFORE_NS = 3_000_000_000
+#: The same after an excused stretch: nodes start again, join and elect first.
+AFTER_NS = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class Stats:
 
     `fs`: the kinds that must have been seen; empty means those in the history. `may_stop`: ids of
     faults that rightly stop everything (a lost majority): they need attempts, not `ok` ops.
+    `may_stop_ns`: stretches of the trial's clock, from and to, in which everything may stop.
     """
 
     fs: tuple[str, ...] = ()
@@ -35,6 +47,7 @@ class Stats:
     min_ok_in_fault: int = 1
     min_attempts_in_fault: int = 1
     may_stop: tuple[str, ...] = ()
+    may_stop_ns: tuple[tuple[int, int], ...] = ()
     name: str = NAME
 
     def check(self, history: History, budget: Budget) -> Verdict:
@@ -42,7 +55,7 @@ class Stats:
         table = _table(history)
         fs = self.fs or tuple(table)
         lacks = [self._too_few(f, table.get(f, {}).get("ok", 0)) for f in fs]
-        windows = [_in_window(history, window) for window in _real(history)]
+        windows = [_in_window(history, window, self.may_stop_ns) for window in _real(history)]
         for window in windows:
             lacks.extend(self._empty_window(window))
         judged = sum(n for row in table.values() for label, n in row.items() if label != "invoke")
@@ -70,21 +83,32 @@ class Stats:
                 f"{what} attempted {while_alive}: "
                 f"{window.attempts:,} of {self.min_attempts_in_fault:,}"
             )
-        if window.fault not in self.may_stop and window.ok < self.min_ok_in_fault:
-            what = "no op" if not window.ok else f"only {count(window.ok, 'op')}"
-            out.append(f"{what} succeeded {while_alive}: {window.ok:,} of {self.min_ok_in_fault:,}")
+        asked = window.asked and window.fault not in self.may_stop
+        if asked and window.ok_asked < self.min_ok_in_fault:
+            what = "no op" if not window.ok_asked else f"only {count(window.ok_asked, 'op')}"
+            apart = ", apart from when everything may stop" if window.excused else ""
+            told = f"{window.ok_asked:,} of {self.min_ok_in_fault:,}"
+            out.append(f"{what} succeeded {while_alive}{apart}: {told}")
         return out
 
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """What clients did inside one fault window."""
+    """What clients did inside one fault window.
+
+    `ok_asked` counts where successes are asked for: in that part of the window outside of the
+    excused stretches which has the fewest. `excused` says whether there is such a stretch, and
+    `asked` whether anything else is left.
+    """
 
     fault: str
     who: str
     attempts: int
     ok: int
     completed: int
+    ok_asked: int
+    asked: bool
+    excused: bool
 
 
 def make(options: CheckOptions) -> Stats:
@@ -95,6 +119,7 @@ def make(options: CheckOptions) -> Stats:
         min_ok_in_fault=whole(options, NAME, "min_ok_in_fault", 1),
         min_attempts_in_fault=whole(options, NAME, "min_attempts_in_fault", 1),
         may_stop=names(options, NAME, "may_stop") or (),
+        may_stop_ns=spans(options, NAME, "may_stop_ns"),
     )
 
 
@@ -118,18 +143,46 @@ def _real(history: History) -> list[FaultWindow]:
     return [w for w in fault_windows(history) if w.acting_ns is not None and w.error is None]
 
 
-def _in_window(history: History, window: FaultWindow) -> _Count:
+def _in_window(
+    history: History, window: FaultWindow, may_stop: Sequence[tuple[int, int]]
+) -> _Count:
     """Attempts, and ops both begun and ended, while the fault acted."""
     start = window.acting_ns if window.acting_ns is not None else window.start_ns
-    end = window.healing_ns if window.healing_ns is not None else np.iinfo(np.int64).max
+    end = window.healing_ns if window.healing_ns is not None else int(np.iinfo(np.int64).max)
     inside = history.client & (history.time_ns >= start) & (history.time_ns <= end)
     begun = inside & (history.type == Type.INVOKE)
     mates = history.pair[begun]
     mates = mates[mates >= 0]
     mates = mates[inside[mates]]
-    who = f"{window.fault} ({window.kind} of {', '.join(window.victims) or 'nobody'})"
-    ok = int(np.count_nonzero(history.type[mates] == Type.OK))
-    return _Count(window.fault, who, int(np.count_nonzero(begun)), ok, len(mates))
+    ok_ns = history.time_ns[mates[history.type[mates] == Type.OK]]
+    excused = [span for span in may_stop if span[0] < end and span[1] > start]
+    pieces = _left(start, end, excused)
+    return _Count(
+        fault=window.fault,
+        who=f"{window.fault} ({window.kind} of {', '.join(window.victims) or 'nobody'})",
+        attempts=int(np.count_nonzero(begun)),
+        ok=len(ok_ns),
+        completed=len(mates),
+        ok_asked=min(
+            (int(np.count_nonzero((ok_ns >= a) & (ok_ns <= b))) for a, b in pieces), default=0
+        ),
+        asked=bool(pieces),
+        excused=bool(excused),
+    )
+
+
+def _left(start: int, end: int, excused: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What of a window is not excused and long enough to ask for successes in it."""
+    if not excused:
+        return [(start, end)]
+    pieces, at, least = [], start, BEFORE_NS
+    for low, high in sorted(excused):
+        if low - at >= least:
+            pieces.append((at, low))
+        at, least = max(at, high), AFTER_NS
+    if end - at >= least:
+        pieces.append((at, end))
+    return pieces
 
 
 def _details(table: dict[str, dict[str, int]], windows: list[_Count]) -> dict[str, Json]:

@@ -65,11 +65,11 @@ class _Write:
 class _Key:
     """What is known of one key while its history is walked."""
 
-    writes: dict[Value, _Write] = field(default_factory=dict)
+    writes: dict[int, _Write] = field(default_factory=dict)
     latest: _Write | None = None
     under_way: set[int] = field(default_factory=set)
     changes: int = 0
-    gone: dict[Value, int] = field(default_factory=dict)
+    gone: dict[int, int] = field(default_factory=dict)
 
 
 def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
@@ -77,14 +77,19 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
     begun: dict[int, tuple[int, int, bool]] = {}
     found: dict[str, list[tuple[str, list[int]]]] = {}
     rows = np.flatnonzero(history.client & history.is_f("write", "delete", "read"))
-    for place, row in enumerate(rows.tolist()):
+    # A completion of a write often lacks its value: the invocation has it.
+    origin = np.where(history.type[rows] == Type.INVOKE, rows, history.pair[rows])
+    source = np.where(history.is_f("read")[rows] | (origin < 0), rows, origin)
+    columns = (rows, history.type[rows], history.process[rows], history.f[rows])
+    plain = zip(*(column.tolist() for column in columns), history.values(source), strict=True)
+    types = list(Type)
+    for place, (row, type_code, process, code, value) in enumerate(plain):
         if place % CLOCK_OPS == 0 and budget.left_s <= 0:
             said = f"out of time after {place:,} of {len(rows):,} ops"
             return Verdict.unknown(said, judged=judged)
-        f = history.names[int(history.f[row])]
-        kind, process = Type(int(history.type[row])), int(history.process[row])
+        f, kind = history.names[code], types[type_code]
         if f != "read":
-            wrong = _change(history, state, row, f, kind)
+            wrong = _change(history, state, row, f, kind, value)
             if wrong:
                 return Verdict.unknown(wrong, judged=judged)
         elif kind == Type.INVOKE:
@@ -92,7 +97,7 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
         elif kind == Type.OK:
             judged += 1
             start = begun.get(process, (row, state.changes, True))
-            for name, said, proof in _read(history, state, row, start, tolerance_ns):
+            for name, said, proof in _read(history, state, row, value, start, tolerance_ns):
                 found.setdefault(name, []).append((said, proof))
     if found:
         anomalies = [_anomaly(history, name, cases) for name, cases in found.items()]
@@ -102,7 +107,7 @@ def _check(history: History, tolerance_ns: int, budget: Budget) -> Verdict:
     return Verdict.valid(f"{count(judged, 'read')} in time", judged=judged)
 
 
-def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
+def _change(history: History, state: _Key, row: int, f: str, kind: Type, value: Value) -> str:
     """Note a write or a deletion; what is malformed about it, or ""."""
     state.changes += 1
     at = int(history.time_ns[row])
@@ -115,14 +120,16 @@ def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
         if kind == Type.OK:
             state.latest = None
         return ""
-    value = history.value(row if origin < 0 else origin)
     if not isinstance(value, Mapping) or "value" not in value:
         return f"{quote(history, row)} is no map of a value and its ttl_s"
     ttl = value.get("ttl_s")
-    ttl_ns = int(ttl * 1e9) if isinstance(ttl, (int, float)) else None
+    if ttl is not None and not _is_time(ttl):
+        return f"{quote(history, row)} has a ttl_s that is no time"
+    ttl_ns = None if ttl is None else int(ttl * 1e9)  # type: ignore[operator]  # just asked
+    code = history.atoms.encode(value["value"])
     if kind == Type.INVOKE:
-        state.writes[value["value"]] = _Write(row, at, None, ttl_ns, state.changes)
-    write = state.writes.setdefault(value["value"], _Write(row, at, None, ttl_ns))
+        state.writes[code] = _Write(row, at, None, ttl_ns, state.changes)
+    write = state.writes.setdefault(code, _Write(row, at, None, ttl_ns))
     if kind == Type.OK:
         write.ended_ns = at
         alone = state.changes == write.changes + 1
@@ -130,16 +137,22 @@ def _change(history: History, state: _Key, row: int, f: str, kind: Type) -> str:
     return ""
 
 
+def _is_time(ttl: Value) -> bool:
+    """Whether a time to live is a number of seconds that a history can hold."""
+    return isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and 0 <= ttl < 2**33
+
+
 def _read(
     history: History,
     state: _Key,
     row: int,
+    value: Value,
     start: tuple[int, int, bool],
     tolerance_ns: int,
 ) -> list[tuple[str, str, list[int]]]:
     """What is wrong with one `ok` read: (name, sentence, rows)."""
     origin, changes, busy = start
-    value = history.value(row)
+    code = history.atoms.encode(value)
     began_ns, ended_ns = int(history.time_ns[origin]), int(history.time_ns[row])
     if value is None:
         if busy or changes != state.changes:
@@ -155,11 +168,11 @@ def _read(
             return [("early-expiry", f"{said} {quote(history, write.row)} is over", proof)]
         return []
     found = []
-    gone = state.gone.get(value)
+    gone = state.gone.get(code)
     if gone is not None and gone < origin:
         said = f"{quote(history, row)} shows a value that {quote(history, gone)} had found gone"
         found.append(("resurrected", said, [gone, row]))
-    written = state.writes.get(value)
+    written = state.writes.get(code)
     if written is None or written.ttl_ns is None or written.ended_ns is None:
         return found
     if began_ns > written.ended_ns + written.ttl_ns + tolerance_ns:

@@ -45,8 +45,9 @@ class Watch:
         """O(e log e) for e events; decodes each."""
         ok = history.client & (history.type == Type.OK)
         streams = []
-        for row in np.flatnonzero(ok & history.is_f("watch")).tolist():
-            stream = _stream(history.value(row), int(history.index[row]))
+        watches = np.flatnonzero(ok & history.is_f("watch"))
+        for row, value in zip(watches.tolist(), history.values(watches), strict=True):
+            stream = _stream(value, int(history.index[row]))
             if isinstance(stream, str):
                 return Verdict.unknown(f"{quote(history, row)} is no watch: {stream}")
             streams.append(stream)
@@ -127,8 +128,7 @@ def _stream(value: Value, index: int) -> _Stream | str:
 def _puts(history: History) -> list[Change]:
     out = []
     ok = history.client & (history.type == Type.OK) & history.is_f("put")
-    for row in np.flatnonzero(ok).tolist():
-        value = history.value(row)
+    for value in history.values(np.flatnonzero(ok)):
         revision = value.get("revision") if isinstance(value, Mapping) else None
         if isinstance(value, Mapping) and isinstance(revision, int):
             out.append((revision, show(value.get("key"))))

@@ -21,4 +21,7 @@ def elsewhere(world: World, healed: Sequence[str]) -> tuple[str, ...]:
     for source, destination in permutations(world.nodes, 2):
         if world.leases(source, destination):
             found.append(f"{source} → {destination} is cut")
+        actions = {shape.action for shape in world.shapes(source, destination).values()}
+        if actions:
+            found.append(f"{source} → {destination} suffers {', '.join(sorted(actions))}")
     return tuple(found)

@@ -143,6 +143,8 @@ class OnPackets:
             problems += [f"{_word(link)}: {wrong}"] if wrong else []
         if problems:
             return Proof(False, "; ".join(problems), measured)
+        if not open_links:
+            return Proof(False, "other faults still cut every link that it was meant for", measured)
         others = len(planned) - len(open_links)
         more = f"; {others} are still cut by other faults" if others else ""
         return Proof(True, f"{len(open_links)} directions are free of it{more}", measured)

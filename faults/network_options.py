@@ -87,10 +87,12 @@ class Reorder(Where):
 
     @model_validator(mode="after")
     def _shows(self) -> Self:
-        share = 100 / (self.gap - 1 + 100 / self.percent)
-        _insist_on_enough(share, self.correlation)
         if self.percent == 100 and self.gap == 1:
             raise ValueError("percent 100 with gap 1 lets every packet pass: none is overtaken")
+        if self.gap > 1:
+            _insist_on_enough(100 / (self.gap - 1 + 100 / self.percent), self.correlation)
+        else:
+            _insist_on_enough(self.percent * (1 - self.percent / 100), self.correlation)
         return self
 
 
@@ -194,8 +196,9 @@ def _insist_on_enough(percent: float, correlation: float) -> None:
     fresh = percent * (1 - correlation / 100)
     if fresh < PERCENT_MIN:
         raise ValueError(
-            f"{percent:g} % with a correlation of {correlation:g} % is too rare to be measured: "
-            f"percent · (1 - correlation) is {fresh:.2g} %, and must be at least {PERCENT_MIN:g} %"
+            f"it changes too rarely to be measured: {fresh:.2g} % of the packets begin a run of "
+            f"packets that are met, and at least {PERCENT_MIN:g} % must (raise percent, lower "
+            "correlation or gap)"
         )
 
 

@@ -18,8 +18,12 @@ from seatrial.verdict import Json
 
 #: As many events as a reading should show (times one over the share of fresh draws).
 EVENTS = 30
+#: Half of a delay is so many standard errors of the median (which is jitter / √packets).
+MEDIAN_ERRORS = 2 * 5
 PACKETS = (100, 5000)
 PACKET_BYTES = 500
+#: The share of damaged datagrams that UDP does not deliver: the bit is in its own header.
+UNDELIVERED = 8 / (PACKET_BYTES - 20)
 #: The sending for one reading lasts about so long, where the number of packets allows it.
 SENDING_S = 0.4
 INTERVAL_S = (0.0004, 0.004)
@@ -37,6 +41,7 @@ ROUGH_MS = 50.0
 #: A probe uses up to this share of a thin line that is not itself what is measured.
 PROBE_SHARE = 0.3
 _ETHERNET_BYTES = 14
+_HIDDEN = "cannot be told beside other faults"
 _PACKET_BYTES_MIN = 52
 
 
@@ -55,7 +60,7 @@ class Expected:
     def share(self, action: Action) -> float:
         """The expected share of packets that an action meets."""
         return {
-            "loss": 1 - self.survival,
+            "loss": 1 - self.survival * (1 - self.corrupt * UNDELIVERED),
             "duplicate": self.duplicate,
             "corrupt": self.corrupt,
             "reorder": self.reorder,
@@ -87,14 +92,22 @@ def _share(one: Shape) -> float:
     return share if one.action != "reorder" else 1 / (one.gap - 1 + 1 / share)
 
 
+def _runs(one: Shape) -> float:
+    """The share of packets that are surely seen to be met: of a run of packets that pass the
+    others, only the first one surely overtakes.
+    """
+    alone = one.action != "reorder" or one.gap > 1
+    return _share(one) if alone else _share(one) * (1 - one.percent / 100)
+
+
 def traffic(own: Shape, all_there: Expected) -> Traffic:
     """What to send through a direction to see `own` among `all_there` (which may include it)."""
     patience_s = (max(all_there.latency_ms, own.latency_ms) + all_there.jitter_ms) / 1000 + SLACK_S
     if own.bits_per_s:
         return _filling(own, patience_s)
-    packets = _packets(own)
+    packets = _packets(own, all_there)
     interval_s = min(max(SENDING_S / packets, INTERVAL_S[0]), INTERVAL_S[1])
-    size = PACKET_BYTES if own.action == "corrupt" else _PACKET_BYTES_MIN
+    size = PACKET_BYTES if own.action == "corrupt" or all_there.corrupt else _PACKET_BYTES_MIN
     if all_there.bits_per_s < math.inf:
         thin_s = (size + _ETHERNET_BYTES) * 8 / (PROBE_SHARE * all_there.bits_per_s)
         interval_s, patience_s = max(interval_s, thin_s), patience_s + 10 * thin_s + SLACK_S
@@ -103,13 +116,15 @@ def traffic(own: Shape, all_there: Expected) -> Traffic:
     return Traffic(packets, size, interval_s, patience_s)
 
 
-def _packets(own: Shape) -> int:
+def _packets(own: Shape, all_there: Expected) -> int:
     """Enough packets for `EVENTS` independent events, or for a median that chance moves little."""
     correlation = own.correlation / 100
     if own.action == "delay":
-        needed = 100 * (1 + correlation) / (1 - correlation) if own.jitter_ms else PACKETS[0]
+        jitter_ms = max(own.jitter_ms, all_there.jitter_ms)
+        needed = (MEDIAN_ERRORS * jitter_ms / own.latency_ms) ** 2
+        needed *= (1 + correlation) / (1 - correlation)
     else:
-        needed = EVENTS / (_share(own) * (1 - correlation))
+        needed = EVENTS / (_runs(own) * (1 - correlation))
     return math.ceil(min(max(needed, PACKETS[0]), PACKETS[1]))
 
 
@@ -126,12 +141,15 @@ def acts(own: Shape, there: Expected, rest: Expected, seen: Arrivals) -> str:
     does.
     """
     if own.action in ("rate", "bandwidth"):
-        most = FULL_RATIO * min(own.bits_per_s, there.bits_per_s)
-        if seen.bits_per_s > most:
+        if rest.bits_per_s <= own.bits_per_s:
+            return "a thinner line of another fault hides it"
+        if seen.bits_per_s > FULL_RATIO * own.bits_per_s:
             return f"{_bits(seen.bits_per_s)} came through"
         return "" if seen.bits_per_s else "nothing came through"
     if own.action == "delay":
         return _delayed(own, there, seen)
+    if own.action == "reorder" and rest.jitter_ms:
+        return "" if _held_back_ms(own, rest, seen) > 0 else "no packet is held back"
     count = counted(own.action, seen)
     low, high = _bounds(own, there, rest, seen.sent)
     if count < low:
@@ -142,26 +160,40 @@ def acts(own: Shape, there: Expected, rest: Expected, seen: Arrivals) -> str:
 
 
 def gone(own: Shape, rest: Expected, seen: Arrivals) -> str:
-    """Why a reading still shows `own` besides `rest`; "" if it does not."""
+    """Why a reading does not show that `own` has ended, beside `rest`; "" if it does.
+
+    What cannot be told beside other faults is said to be so: it is measured again without them.
+    """
     if own.action in ("rate", "bandwidth"):
         least = FREE_RATIO * own.bits_per_s
-        if rest.bits_per_s < least or rest.survival < 1 or seen.bits_per_s > least:
-            return ""
-        return f"only {_bits(seen.bits_per_s)} came through"
+        if rest.bits_per_s < least or rest.survival < 1:
+            return f"{_HIDDEN}: they thin the line"
+        return "" if seen.bits_per_s > least else f"only {_bits(seen.bits_per_s)} came through"
     if own.action == "delay":
-        if not seen.latencies_ms:
-            return "no packet arrived" if rest.survival else ""
-        earliest = min(seen.latencies_ms)
-        most = rest.latency_ms - rest.jitter_ms + own.latency_ms / 2
-        thin = rest.bits_per_s < math.inf
-        reading = earliest if thin or rest.jitter_ms else statistics.median(seen.latencies_ms)
-        return "" if thin or reading < most else f"packets still take {reading:.1f} ms"
+        return _still_delayed(own, rest, seen)
+    if own.action == "reorder" and rest.jitter_ms:
+        return f"{_HIDDEN}: their jitter reorders as well"
     count = counted(own.action, seen)
-    there = expect([own])
-    low, _ = _bounds(own, _both(there, rest), rest, seen.sent)
-    if count < low:
-        return ""
-    return f"{count} of {seen.sent} packets {WORDS[own.action]}"
+    low, _ = _bounds(own, _both(expect([own]), rest), rest, seen.sent)
+    return f"{count} of {seen.sent} packets {WORDS[own.action]}" if count >= low else ""
+
+
+def _still_delayed(own: Shape, rest: Expected, seen: Arrivals) -> str:
+    if rest.bits_per_s < math.inf:
+        return f"{_HIDDEN}: a thin line's queue delays as well"
+    if not seen.latencies_ms:
+        return "no packet arrived"
+    median = statistics.median(seen.latencies_ms)
+    most = rest.latency_ms + own.latency_ms / 2
+    return "" if median < most else f"packets still take {median:.1f} ms"
+
+
+def _held_back_ms(own: Shape, rest: Expected, seen: Arrivals) -> float:
+    """By how much the mean latency exceeds half of what holding back adds to it."""
+    if not seen.latencies_ms:
+        return 0.0
+    added = own.latency_ms * (1 - _share(own))
+    return statistics.fmean(seen.latencies_ms) - rest.latency_ms - added / 2
 
 
 def counted(action: Action, seen: Arrivals) -> int:
@@ -242,15 +274,14 @@ def _delayed(own: Shape, there: Expected, seen: Arrivals) -> str:
 
 def _bounds(own: Shape, there: Expected, rest: Expected, sent: int) -> tuple[float, float]:
     """The least and the most events that fit the fault. `sent` packets, normal approximation."""
-    part, without = there.share(own.action), rest.share(own.action)
-    third = 10 if own.action == "reorder" else 3  # runs of packets that pass overtake less
-    low = sent * (without + (part - without) / third)
-    if own.action == "reorder":
-        return max(low, 1), math.inf
     correlation = own.correlation / 100
+    if own.action == "reorder":
+        return max(sent * _runs(own) * (1 - correlation) / 3, 1), math.inf
+    part, without = there.share(own.action), rest.share(own.action)
+    low = sent * (without + (part - without) / 3)
     spread = math.sqrt(sent * part * (1 - part) * (1 + correlation) / (1 - correlation))
-    damaged = there.corrupt if own.action == "loss" else 0.0
-    return max(low, 1), sent * (part + damaged + ROUGH_SHARE) + 6 * spread
+    copies = 1 + there.duplicate if own.action == "corrupt" else 1
+    return max(low, 1), copies * (sent * (part + ROUGH_SHARE) + 6 * spread)
 
 
 def _both(own: Expected, rest: Expected) -> Expected:

@@ -42,7 +42,15 @@ def test_each_checker_goes_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_goes_by_its_name(name: str) -> None:
     assert kind(name).name == name
-    assert kind(name).touches in {"process", "network"}
+    assert kind(name).touches in {
+        "process",
+        "network",
+        "disk",
+        "cpu",
+        "memory",
+        "clock",
+        "data",
+    }
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -143,7 +144,7 @@ def lock(settings: Settings, target: str) -> m.Synchronization:
 
 def no_tags(text: str) -> str:
     """`text` without what Argo would read as a reference to be replaced."""
-    return text.replace("{{", "{ {")
+    return re.sub(r"\{(?=\{)", "{ ", text)
 
 
 def raw_json(text: str) -> str:

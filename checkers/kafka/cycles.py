@@ -126,9 +126,9 @@ def _components(nodes: int, edges: Edges) -> list[I64]:
     pairs = np.array(edges, np.int64)
     matrix = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), (nodes, nodes))
     _, label = connected_components(matrix.tocsr(), connection="strong")
-    order = np.argsort(label, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    return [group for group in groups if len(group) > 1]
+    inside = np.flatnonzero(np.bincount(label)[label] > 1)
+    order = inside[np.argsort(label[inside], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
 
 
 def _case(

@@ -22,6 +22,8 @@ Message: TypeAlias = Hashable
 #: An offset (None: unknown) and the message there.
 Pair: TypeAlias = tuple[int | None, Message]
 
+_Lists: TypeAlias = dict[Key, list[Pair]]
+
 #: The clock is looked at once in so many ops.
 CLOCK_OPS = 4096
 #: Kinds of op that send or poll.
@@ -63,18 +65,24 @@ class OutOfTime(Exception):
 def read_events(history: History, budget: Budget) -> list[Event]:
     """All client ops on logs, in order. O(size of the history), one object for each op."""
     rows = np.flatnonzero(history.client & history.is_f(*DATA, *CHOICE))
+    names, types = history.names, list(Type)
+    columns = (rows, history.index[rows], history.type[rows], history.process[rows])
     events: list[Event] = []
-    for row in rows.tolist():
+    for row, index, kind, process, f, value in zip(
+        *(column.tolist() for column in columns),
+        history.f[rows].tolist(),
+        history.values(rows),
+        strict=True,
+    ):
         if len(events) % CLOCK_OPS == 0 and budget.left_s <= 0:
             raise OutOfTime(f"out of time after reading {len(events):,} of {len(rows):,} ops")
-        events.append(_event(history, row))
+        sends, polls, chosen = _read(names[f], value, index)
+        events.append(Event(row, index, types[kind], process, names[f], sends, polls, chosen))
     return events
 
 
-def _event(history: History, row: int) -> Event:
-    f = history.names[int(history.f[row])]
-    value = history.value(row)
-    index = int(history.index[row])
+def _read(f: str, value: Value, index: int) -> tuple[_Lists, _Lists, frozenset[Key]]:
+    """What an op sent, polled and chose."""
     sends: dict[Key, list[Pair]] = {}
     polls: dict[Key, list[Pair]] = {}
     chosen: frozenset[Key] = frozenset()
@@ -86,8 +94,7 @@ def _event(history: History, row: int) -> Event:
                 _read_micro(_items(micro_op), sends, polls)
     except ValueError as error:
         raise Malformed(f"op {index} ({f}) cannot be read: {error}") from None
-    kind, process = Type(int(history.type[row])), int(history.process[row])
-    return Event(row, index, kind, process, f, sends, polls, chosen)
+    return sends, polls, chosen
 
 
 def _read_micro(

@@ -54,9 +54,13 @@ class Table:
         return int(self.history.index[self.row[txn]])
 
 
-def table(history: History) -> Table:
-    """The transactions of `history`. O(n log n)."""
-    history = _with_micro_ops(history)
+def table(history: History, *, lists: bool = False) -> Table:
+    """The transactions of `history`. O(n log n).
+
+    `lists`: reads show lists of elements. What else is a list (an element, a register's value) is
+    one value, whatever it holds.
+    """
+    history = _whole_values(_with_micro_ops(history), lists)
     kind, type_ = history.kind, history.type
     pair = history.pair
     transaction = (kind == Kind.TXN) | (
@@ -91,6 +95,21 @@ def table(history: History) -> Table:
         int(ok.sum()),
         unreadable,
     )
+
+
+def _whole_values(history: History, lists: bool) -> History:
+    """The history with lists that are values, not collections of elements, as single atoms."""
+    micro = history.micro
+    whole = micro.kind == Kind.LIST
+    if lists:
+        whole &= micro.f != history.name_code("r")
+    if not whole.any():
+        return history
+    kind, arg, encode = micro.kind.copy(), micro.arg.copy(), history.atoms.encode
+    for j in np.flatnonzero(whole).tolist():
+        span = micro.elements[micro.element_start[j] : micro.element_start[j + 1]].tolist()
+        kind[j], arg[j] = Kind.ATOM, encode(tuple(map(history.atoms.decode, span)))
+    return replace(history, micro=replace(micro, kind=kind, arg=arg))
 
 
 def _with_micro_ops(history: History) -> History:

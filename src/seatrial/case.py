@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from seatrial.safety import Safety
 from seatrial.schedule import Schedule
 from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
@@ -39,7 +40,7 @@ class Limits(BaseModel):
 
 
 class Case(BaseModel):
-    """What is tried, and what must hold.
+    """What is tried, and what must hold. `safety` is what its faults may never exceed.
 
     `checkers` adds to (or sets options of) the checkers that the workload brings.
     `target_settings` go to the target (for etcd: `snapshot_count`, …).
@@ -59,6 +60,7 @@ class Case(BaseModel):
     slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]] = {}
     limits: Limits = Limits()
+    safety: Safety = Safety()
     nodes: int = 3
     concurrency: int = 10
     rate: float | None = Field(default=None, gt=0, description="ops a second; None: flat out")

@@ -162,16 +162,10 @@ _EXTRAS: Mapping[str, tuple[str, str, str, str]] = {
         "trials with isolation namespace cannot place their nodes' data",
         "a kernel of 4.0 or newer",
     ),
-    "netem": (
-        "sch_netem",
-        "the kernel itself can delay, lose and reorder packets",
-        "delay, loss and reordering have to go through user space",
-        "sudo modprobe sch_netem (Debian, Ubuntu: package linux-modules-extra-$(uname -r))",
-    ),
     "tun": (
         "/dev/net/tun",
-        "packets of faulty links can go through user space",
-        "delay, loss and reordering need sch_netem instead",
+        "packets of faulty links go through user space (delay, loss, rate and the like)",
+        "delay, loss, duplicate, corrupt, reorder, rate and bandwidth are not possible",
         "sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
     ),
     "fuse": (

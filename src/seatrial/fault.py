@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +29,9 @@ class PlannedFault(BaseModel):
     `start_s` counts from the start of the workload phase. `victims` is who: a size or a role.
     `nodes` are the names fixed by the seed where the role is a size; empty where the role is
     resolved live, at the moment (`leader`, `follower`), and then `pick` (0 ≤ pick < 1) chooses
-    among several. `options` are the kind's own settings.
+    among several. `options` are the kind's own settings. Faults of one `group` belong to one
+    pattern of the schedule (`ramp-1`), of which `level` is the height. `shares`: it may meet
+    another fault of the same touch on one victim.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +44,9 @@ class PlannedFault(BaseModel):
     start_s: float
     duration_s: float
     options: Mapping[str, Json] = {}
+    group: str = ""
+    level: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ class Traffic:
 class Arrivals:
     """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
 
-    `latencies_ms` are those of first arrivals, in the order of sending. `overtaking` counts
+    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
+    arrivals that can be told apart, in the order of sending. `overtaking` counts
     datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
     direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
     """
@@ -109,6 +116,78 @@ class Arrivals:
     overtaking: int
     latencies_ms: tuple[float, ...]
     bits_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeNeed:
+    """What a plan's faults need of the nodes' volumes; made before the nodes start.
+
+    `plain`: a folder. `sized`: a file system of its own for each node, whose size can be changed.
+    `fuse`: one of the engine's own on top, which can be late, fail and lose what no `fsync` asked
+    for. `metadata`: what makes names durable there (see `lost-writes`); None: it is all the same.
+    """
+
+    kind: Literal["plain", "sized", "fuse"] = "plain"
+    metadata: Literal["journalled", "strict"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRule:
+    """What happens to `percent` of a disk's `methods`: a delay in seconds, or an errno.
+
+    Methods: `read`, `write`, `fsync`, `create`, `remove`, `rename`.
+    """
+
+    methods: tuple[str, ...]
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    errno: int = 0
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCall:
+    """One call on a node's volume: how long it took, how it ended (0 is well), bytes written."""
+
+    took_s: float
+    errno: int = 0
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """What takes resources beside a node: `workers` processes, each of which computes for
+    `load_percent` of a processor and holds `memory_bytes`; node and workers share `cpus`.
+    """
+
+    workers: int
+    load_percent: float = 0.0
+    memory_bytes: int = 0
+    cpus: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Burnt:
+    """What such processes took in `over_s` seconds, by the kernel's own count.
+
+    `ran_s` of processor, `waited_s` for one; `memory_bytes` resident now; `node_cpus`: how many
+    processors the node's own process may use now.
+    """
+
+    processes: int
+    over_s: float
+    ran_s: float
+    waited_s: float
+    memory_bytes: int
+    node_cpus: int
+
+
+def memory_left() -> int:
+    """How many bytes may be taken of this machine: half of what is available (/proc/meminfo)."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 // 2
+    return 0
 
 
 class World(Protocol):
@@ -193,6 +272,105 @@ class World(Protocol):
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
         """Who plays which of the target's roles now (`leader` → names); asks the target."""
+
+    # ── for faults on process, disk, clock, resources, membership and versions ────────────────
+
+    async def end(self, node: str, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after `grace_s`; held down until `restart`; returns when gone."""
+        ...
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """While `fault` excuses it, the node's process may end by itself: that is planned."""
+        ...
+
+    async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
+        """Let `rules` be what `fault` does to the node's disk; none ends it. Needs `fuse`."""
+        ...
+
+    async def limit_disk(self, node: str, fault: str, free_bytes: int | None) -> None:
+        """Leave the node's disk so much space; None ends what `fault` took. Needs `sized`."""
+        ...
+
+    async def cut_disk_power(self, node: str) -> None:
+        """From now on nothing reaches the node's disk: no `fsync` returns. Needs `fuse`."""
+        ...
+
+    async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
+        """Throw away what had not reached the disk; how much that was. Its process is down."""
+        ...
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, as a process there would; bounded."""
+        ...
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        ...
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume; `synced` brings it and its name to the disk."""
+        ...
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume, None if there is none."""
+        ...
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume if it is there."""
+        ...
+
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster, as it agreed: node → its number there."""
+        ...
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster (its process is another matter); its number."""
+        ...
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data; it starts as a new one."""
+        ...
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on; None: the target's own."""
+        ...
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs; "" if it does not answer."""
+        ...
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions; below which it is gone."""
+        ...
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        ...
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        ...
+
+    async def data_file(self, node: str) -> str:
+        """Which file (its number) holds the node's data now."""
+        ...
+
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends what `fault` started."""
+        ...
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take, measured over a stretch of time."""
+        ...
+
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts right what `fault` did."""
+        ...
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead of this machine's, as the node says."""
         ...
 
 
@@ -243,4 +421,13 @@ class FaultKind(Protocol):
 
         `victims` and `nodes` (all of them) are names of pods.
         """
+        ...
+
+
+@runtime_checkable
+class OnVolumes(Protocol):
+    """A kind that needs more of the nodes' volumes than a folder."""
+
+    def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
+        """What it needs with these options."""
         ...

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from seatrial.case import Intent, Limits
 from seatrial.fault import PlannedFault
+from seatrial.safety import TimeWindow, Watched
 from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
@@ -55,14 +56,52 @@ class PlannedPhases(_Data):
 
 
 class PlannedQuorum(_Data):
-    """What is left of the cluster during one fault (or several that overlap)."""
+    """What is left of the cluster during one fault (or several that overlap).
+
+    `impaired` nodes do not answer or lack a majority, `victims` are those and the slowed ones;
+    both at worst. `survivors` is the group that still holds a majority, empty where a role of the
+    moment decides. `clients` says what a client still gets from whom.
+    """
 
     from_s: float
     to_s: float
     faults: tuple[str, ...]
     impaired: int
+    victims: int = 0
     majority: Literal["survives", "may be lost", "is lost"]
+    survivors: tuple[str, ...] = ()
     sentence: str
+    clients: str = ""
+
+
+class PlannedBlast(_Data):
+    """The blast radius of a whole plan: its worst moment, and how long a majority is in danger."""
+
+    victims_max: int
+    nodes: int
+    alive_max: int
+    fault_s: float
+    may_be_lost_s: float
+    is_lost_s: float
+
+
+class PlannedRamp(_Data):
+    """A ramp: the faults of its group get worse until one of `until` breaks."""
+
+    id: str
+    kind: str
+    victims: str
+    option: str
+    levels: tuple[float, ...]
+    until: tuple[Watched, ...]
+
+
+class PlannedSafety(_Data):
+    """What this trial may never exceed, and what ends its faults at once."""
+
+    victims_max: int | None = None
+    windows: tuple[TimeWindow, ...] = ()
+    aborts: tuple[Watched, ...] = ()
 
 
 class Plan(_Data):
@@ -80,6 +119,9 @@ class Plan(_Data):
     phases: PlannedPhases
     faults: tuple[PlannedFault, ...]
     quorum: tuple[PlannedQuorum, ...]
+    blast: PlannedBlast | None = None
+    ramps: tuple[PlannedRamp, ...] = ()
+    safety: PlannedSafety = PlannedSafety()
     steady_states: tuple[SteadyState, ...]
     #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
     prometheus: str = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+import jsonpath
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Metric = Literal["error_rate", "throughput", "latency_ms", "unavailable_s", "recovery_s"]
@@ -101,6 +102,11 @@ class _Document(Sampled):
     def _path_is_one(self) -> _Document:
         if self.path and not self.path.startswith("$"):
             raise ValueError(f"path {self.path!r} is no JSONPath: it must begin with $")
+        if self.path:
+            try:
+                jsonpath.compile(self.path)
+            except jsonpath.JSONPathError as error:
+                raise ValueError(f"path {self.path!r} is no JSONPath: {error}") from None
         if self.take == "count" and not self.path:
             raise ValueError("take 'count' counts what `path` finds: it needs a path")
         return self

@@ -33,7 +33,10 @@ class StoredProof(_Data):
 
 
 class Evidence(_Data):
-    """What became of one planned fault. Times in ns from the start of the trial, None if never."""
+    """What became of one planned fault. Times in ns from the start of the trial, None if never.
+
+    `skipped` says why it was rightly left out (its ramp had found the breaking point).
+    """
 
     format: Literal["seatrial/evidence/1"] = "seatrial/evidence/1"
     fault: PlannedFault
@@ -47,6 +50,25 @@ class Evidence(_Data):
     error: str | None = None
     #: How far these moments may be off the trial's axis; 0: the load's own clock; None: unknown.
     clock_bound_ns: int | None = 0
+    skipped: str = ""
+
+
+class RampLevel(_Data):
+    """One level of a ramp: the worst reading of each watched steady state while it lasted."""
+
+    level: float
+    readings: Mapping[str, float | None] = {}
+
+
+class RampOutcome(_Data):
+    """What a ramp found. `broke`: the level at which a steady state broke, None if none did."""
+
+    id: str
+    held: float | None = None
+    broke: float | None = None
+    broke_ns: int | None = None
+    levels: tuple[RampLevel, ...] = ()
+    sentence: str
 
 
 class TrialRecord(_Data):
@@ -54,7 +76,7 @@ class TrialRecord(_Data):
 
     format: Literal["seatrial/trial/1"] = "seatrial/trial/1"
     trial: str
-    status: Literal["running", "finished", "interrupted", "failed"]
+    status: Literal["running", "finished", "interrupted", "aborted", "failed"]
     started: str
     reason: str = ""
     versions: Mapping[str, str] = {}
@@ -63,6 +85,7 @@ class TrialRecord(_Data):
     leaks: tuple[str, ...] = ()
     #: What happened to nodes outside of the plan: ends of their processes, and long silence.
     unplanned: tuple[str, ...] = ()
+    ramps: tuple[RampOutcome, ...] = ()
 
 
 class TrialFolder:
@@ -83,6 +106,11 @@ class TrialFolder:
         self.nodes = root / "nodes"
         #: Samples of probes that were asked inside the lab, and on the host.
         self.samples = self.metrics / "samples.jsonl"
+        #: What was known when it began: learnt baselines, and what was left of an error budget.
+        #: Who led, over time.
+        self.roles = self.metrics / "roles.jsonl"
+        self.baselines = self.metrics / "baselines.json"
+        self.budget = self.metrics / "budget.json"
         self.samples_host = self.metrics / "samples-host.jsonl"
         self.verdict = root / "verdict.json"
         self.report = root / "report.html"

@@ -41,6 +41,8 @@ PLAN = ["plan", "etcd-register"]
         (["canary", "--seeds", "0"], "0 seeds", ""),
         (["canary", "--bugs", "lost-updat"], "'lost-updat'", "did you mean 'lost-update'?"),
         (["check"], "PATHS", "--help"),
+        (["stop"], "say --all or --lift", "seatrial stop --all"),
+        (["stop", "--all", "--lift"], "say --all or --lift", "seatrial stop --all"),
         (["check", "x.edn", "--checker", "linearisable"], "'linearisable'", "'linearizable'?"),
         (["check", "x.edn", "--memory", "much"], "'much' is not a size", "4GiB"),
     ],
@@ -134,7 +136,20 @@ def test_a_plan_fits_a_terminal_of_80_columns(
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "plan", "check", "report", "export", "list", "canary", "doctor"]
+    "command",
+    [
+        "run",
+        "plan",
+        "check",
+        "report",
+        "export",
+        "list",
+        "canary",
+        "stop",
+        "reap",
+        "coverage",
+        "doctor",
+    ],
 )
 def test_every_command_has_help_with_an_example_and_json(
     command: str, capsys: pytest.CaptureFixture[str]

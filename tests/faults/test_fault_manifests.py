@@ -120,3 +120,31 @@ def test_every_direction_is_covered_by_halves_of_one() -> None:
     for node in NODES:
         found |= pairs(manifest("partition", [node], shape="isolate")["spec"])
     assert found == set(permutations(NODES, 2))
+
+
+def test_failure_and_container_kill_have_their_equals_and_a_rolling_restart_has_none() -> None:
+    assert manifest("failure", ["n1"])["spec"]["action"] == "pod-failure"
+    made = manifest("container-kill", ["n1"])["spec"]
+    assert (made["action"], made["containerNames"]) == ("container-kill", ["node"])
+    with pytest.raises(Unavailable, match="'rolling-restart' has no equal in Chaos Mesh"):
+        manifest("rolling-restart", ["n1"])
+
+
+def test_faults_of_the_disk_are_io_chaos_where_it_has_them() -> None:
+    made = manifest("io-latency", ["n2"])
+    assert made["kind"] == "IOChaos"
+    assert made["spec"] == {
+        "action": "latency",
+        "delay": "50ms",
+        "volumePath": "/var/lib/seatrial",
+        "methods": ["read", "write", "fsync", "fsyncdir"],
+        "percent": 100,
+        "duration": "3250ms",
+        "mode": "all",
+        "selector": {"pods": {"trials": ["n2"]}},
+    }
+    made = manifest("io-error", ["n2"], errno="ENOSPC")
+    assert (made["spec"]["action"], made["spec"]["errno"]) == ("fault", 28)
+    for kind in ("disk-full", "lost-writes"):
+        with pytest.raises(Unavailable, match=f"'{kind}' has no equal in Chaos Mesh"):
+            manifest(kind, ["n1"])

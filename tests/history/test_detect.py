@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from seatrial.errors import BadData, NoInput, SeatrialError, UsageError
@@ -55,7 +60,7 @@ def test_a_json_array_loads_with_gaps(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[str, bytes, type[SeatrialError], str]] = [
-    ("a.gz", gzip.compress(b"{:type :ok}"), BadData, "gzip"),
+    ("a.gz", gzip.compress(b"{:type :ok}")[:-4], BadData, "gzip, and damaged"),
     ("a.bin", b"\x7fELF\x00\x01", BadData, "binary"),
     ("a.arrow", b"", BadData, "empty"),
     ("a.txt", b"INFO jepsen - 0 :invoke", BadData, "begins with 'INFO jepsen"),
@@ -107,3 +112,38 @@ def test_every_history_of_a_collection_loads() -> None:
     assert files
     for path in files:
         assert len(load(path)) == path.read_text().count(":type") or path.suffix == ".json"
+
+
+_OP = b"{:type :ok, :process 0, :f :read, :value 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("a.edn.gz", gzip.compress),
+        ("a.edn.xz", lzma.compress),
+        ("a.edn.bz2", bz2.compress),
+        ("a.edn.zst", lambda data: pa.Codec("zstd").compress(data, asbytes=True)),
+        ("a.edn", gzip.compress),
+    ],
+)
+def test_packed_files_are_unpacked(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """Told by content; what is wrong inside is named by the packed file and the line inside."""
+    path = tmp_path / name
+    path.write_bytes(pack(3 * _OP))
+    assert [op.value for op in load(path).ops()] == [3, 3, 3]
+    path.write_bytes(pack(2 * _OP + b"{:type :oops}\n"))
+    with pytest.raises(BadData, match=re.escape(f"{path}: line 3:")):
+        load(path)
+    path.write_bytes(pack(b""))
+    assert len(load(path)) == 0
+
+
+def test_what_is_packed_twice_is_refused(tmp_path: Path) -> None:
+    """One layer is unpacked."""
+    path = tmp_path / "a.edn.gz"
+    path.write_bytes(gzip.compress(gzip.compress(_OP)))
+    with pytest.raises(BadData, match="packed twice"):
+        load(path)

@@ -70,6 +70,14 @@ def target(cluster: Cluster, mesh: ChaosMesh) -> ThreePods:
     return made
 
 
+def word(proof: Proof) -> Object:
+    """What Chaos Mesh said of its one object."""
+    made: Any = proof.measured["chaos_mesh"]
+    (one,) = made
+    found: Object = one
+    return found
+
+
 Act = Callable[[ArgoSite, FaultKind], Awaitable[None]]
 
 
@@ -99,10 +107,9 @@ def test_kill_is_injected_proved_healed_and_gone(
     effect, recovery = proofs
     assert effect.seen and "not ready" in effect.sentence and "no answer" in effect.sentence
     assert recovery.seen
-    (before,) = effect.measured["chaos_mesh"]  # type: ignore[misc, union-attr]
-    (after,) = recovery.measured["chaos_mesh"]  # type: ignore[misc, union-attr]
-    assert before["conditions"]["AllInjected"] == "True"  # type: ignore[index, call-overload]
-    record = after["containerRecords"][0]  # type: ignore[index, call-overload]
+    before, after = word(effect), word(recovery)
+    assert before["conditions"]["AllInjected"] == "True"
+    record = after["containerRecords"][0]
     assert (record["phase"], record["recoveredCount"]) == ("Not Injected", 1)
     assert len(mesh.gone) == 1
     assert not any(path.startswith(PODCHAOS) for path in cluster.objects)

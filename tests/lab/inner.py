@@ -22,11 +22,12 @@ from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import RESTART_DELAY_S, read_stat
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import CannotCreate, Unavailable
-from seatrial.fault import FaultKind, PlannedFault, Proof
+from seatrial.fault import FaultKind, PlannedFault, Proof, Shape
 from seatrial.faults.kill import KILL
 from seatrial.faults.partition import PARTITION, cuts
 from seatrial.faults.pause import PAUSE
 from seatrial.target import Command, Node
+from tests.lab.harm_scenarios import left_behind, volumes
 from tests.lab.tiny import TinyTarget, ask
 
 THREE = ("n1", "n2", "n3")
@@ -54,7 +55,7 @@ def planned(kind: FaultKind, **options: str) -> PlannedFault:
 
 
 async def hold(isolation: str, folder: Path) -> None:
-    """A cluster with a cut link and a stopped node, until a signal asks for an orderly end."""
+    """A cluster with a cut link, a slow one and a stopped node, until asked for an orderly end."""
     asked = asyncio.Event()
     received: list[int] = []
 
@@ -68,6 +69,7 @@ async def hold(isolation: str, folder: Path) -> None:
     async with lab:
         if isolation == "namespace":
             await lab.world.cut("n1", "n2")
+            await lab.world.shape("f1", "n2", "n3", Shape("delay", latency_ms=50))
         await lab.world.signal("n3", signal.SIGSTOP)
         pids = [os.getpid()] + [pid for n in lab.world.nodes if (pid := lab.world.pid(n))]
         spaces = {
@@ -412,6 +414,8 @@ async def etcd(isolation: str, folder: Path) -> None:
 SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
     each.__name__: each
     for each in (
+        volumes,
+        left_behind,
         hold,
         stray,
         stubborn,

@@ -9,10 +9,12 @@ from seatrial.engine.lab import sandbox
 
 
 async def main() -> int:
-    """`python -m tests.lab.outer SCENARIO ISOLATION FOLDER [GRACE_S]`."""
+    """`python -m tests.lab.outer [MODULE.]SCENARIO ISOLATION FOLDER [GRACE_S]`."""
     scenario, isolation, folder, *grace = sys.argv[1:]
+    module, _, name = scenario.rpartition(".")
+    program = f"tests.lab.{module or 'inner'}"
     return await sandbox.run(
-        [sys.executable, "-W", "error", "-m", "tests.lab.inner", scenario, isolation, folder],
+        [sys.executable, "-W", "error", "-m", program, name, isolation, folder],
         isolation=isolation,
         grace_s=float(grace[0]) if grace else 20.0,
     )

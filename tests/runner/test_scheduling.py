@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
-from seatrial.runner.quorum import analyse
-from seatrial.runner.scheduling import Stretch, expand, size_of
+from seatrial.runner.allocator import size_of
+from seatrial.runner.quorum import analyse, blast, majority_of
+from seatrial.runner.scheduling import Stretch, expand
 from seatrial.schedule import FaultChoice, Schedule
 
 TOUCHES = {"kill": "process", "pause": "process", "partition": "network"}
@@ -143,6 +146,68 @@ def test_a_live_role_beside_a_named_node_may_lose_the_majority() -> None:
 
 
 def test_a_majorities_ring_impairs_nobody() -> None:
-    (stretch,) = analyse([fault("f1", 1, 2, "n1", shape="majorities-ring")], NODES)
+    ring = fault("f1", 1, 2, "n1", shape="majorities-ring").model_copy(update={"kind": "partition"})
+
+    (stretch,) = analyse([ring], ("n1", "n2", "n3", "n4", "n5"))
 
     assert (stretch.majority, stretch.impaired) == ("survives", 0)
+
+
+def partition(name: str, shape: str, start: float, end: float, *nodes: str) -> PlannedFault:
+    """A partition of named nodes."""
+    made = fault(name, start, end, *nodes, shape=shape)
+    return made.model_copy(update={"kind": "partition"})
+
+
+def test_quorum_names_the_majority_that_survives_and_what_clients_get() -> None:
+    (stretch,) = analyse([partition("f1", "isolate", 1, 2, "n3")], NODES)
+
+    assert (stretch.survivors, stretch.victims) == (("n1", "n2"), 1)
+    assert stretch.clients == "n1 and n2 can serve; n3 answers without a majority"
+
+
+def test_a_dead_node_beside_a_cut_one_leaves_nobody_to_serve() -> None:
+    stretch = analyse([fault("f1", 1, 2, "n1"), partition("f2", "one-way-in", 1, 2, "n2")], NODES)[
+        0
+    ]
+
+    assert (stretch.majority, stretch.impaired, stretch.survivors) == ("is lost", 2, ())
+    assert stretch.clients.startswith("nobody can commit; n1 does not answer")
+
+
+def test_a_bridge_keeps_a_majority_through_its_middle() -> None:
+    (stretch,) = analyse([partition("f1", "bridge", 1, 2, "n2")], NODES)
+
+    assert (stretch.majority, stretch.survivors) == ("survives", NODES)
+
+
+def test_a_slow_node_is_a_victim_but_takes_part() -> None:
+    slow = fault("f1", 1, 2, "n1").model_copy(update={"kind": "delay"})
+
+    (stretch,) = analyse([slow], NODES)
+
+    assert (stretch.majority, stretch.impaired, stretch.victims) == ("survives", 0, 1)
+    assert stretch.sentence == "n1 slowed: all 3 take part"
+
+
+def test_the_blast_radius_is_the_worst_moment() -> None:
+    quorum = analyse([fault("f1", 1, 4, "n1"), fault("f2", 3, 6)], NODES)
+
+    worst = blast(quorum, NODES)
+
+    assert worst is not None
+    assert (worst.victims_max, worst.alive_max, worst.fault_s) == (2, 2, 5.0)
+    assert (worst.may_be_lost_s, worst.is_lost_s) == (1.0, 0.0)
+    assert blast((), NODES) is None
+
+
+@pytest.mark.parametrize("nodes", [3, 5])
+@pytest.mark.parametrize("shape", ["isolate", "halves", "bridge", "one-way-in", "one-way-out"])
+def test_a_minority_never_costs_the_majority_unless_a_bridge_dies(shape: str, nodes: int) -> None:
+    names = tuple(f"n{i}" for i in range(nodes))
+    for victims in itertools.combinations(names, (nodes - 1) // 2):
+        cut = partition("f1", shape, 1, 2, *victims)
+        assert majority_of([cut], names) == "survives"
+        dead = fault("f2", 1, 2, *victims)
+        both = majority_of([cut, dead], names)
+        assert both == ("is lost" if shape == "bridge" else "survives")

@@ -8,9 +8,9 @@ from typing import Any
 
 from hera.workflows import Workflow
 
-from seatrial import cases
-from seatrial.plan import Plan
-from seatrial.runner.planner import Overrides, make_plan
+from seatrial.case import Intent, Limits
+from seatrial.fault import PlannedFault
+from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.workflows.campaign import Campaign, campaign, nightly
 from seatrial.workflows.documents import document
 from seatrial.workflows.parameters import TrialParameters
@@ -19,9 +19,10 @@ from seatrial.workflows.recheck import recheck
 from seatrial.workflows.settings import Cron, Lock, Settings, Storage
 from seatrial.workflows.trial import trial, trial_template
 
-SETTINGS = Settings(ticket="DB-17", labels={"team": "storage"})
+SETTINGS = Settings(image="registry.example/seatrial:1", ticket="DB-17", labels={"team": "storage"})
 #: The settings that change what is rendered most.
 OTHERS = Settings(
+    image="registry.example/seatrial:1",
     keep="on-failure",
     lock=Lock(kind="semaphore"),
     storage=Storage(prefix="trials/here", config_map="artifacts", key="minio"),
@@ -40,29 +41,59 @@ MATRIX = Campaign(
 )
 
 
-@cache
-def plan(case: str = "etcd-register", seed: int = 7, *faults: str) -> Plan:
-    """The plan of a case on the cluster; without `faults` those of the case."""
-    return make_plan(cases.case(case), seed, Overrides(engine="argo", faults=faults or None))
+def fault(number: int, kind: str, victims: str, *nodes: str, **options: str) -> PlannedFault:
+    """One fault of five seconds, ten seconds after the one before."""
+    return PlannedFault(
+        id=f"fault-{number}",
+        kind=kind,
+        victims=victims,
+        nodes=nodes,
+        start_s=10.0 * number,
+        duration_s=5.0,
+        options=options,
+    )
 
 
-@cache
-def plan_without_faults() -> Plan:
-    """The same case without any fault."""
-    return make_plan(cases.case("etcd-register"), 7, Overrides(engine="argo", faults=()))
-
-
-def _sample() -> Plan:
-    return plan("etcd-register", 7, "kill", "partition")
+#: A plan of its own, so that goldens do not follow every change of the catalogue of cases.
+PLAN = Plan(
+    case="sample",
+    title="Registers in rough sea",
+    intent=Intent(claim="Reads see what was written.", refuted_by="A read that does not."),
+    engine="argo",
+    isolation="namespace",
+    seed=7,
+    target=PlannedTarget(name="etcd", nodes=("n1", "n2", "n3")),
+    workload=PlannedWorkload(
+        name="register",
+        settings={"keys": 3},
+        fs=("read", "write"),
+        concurrency=5,
+        rate=100.0,
+        op_timeout_s=1.0,
+        final_reads=True,
+    ),
+    phases=PlannedPhases(
+        before_s=9.0, faults_s=39.0, after_s=12.0, quiesce_timeout_s=60.0, final_timeout_s=60.0
+    ),
+    faults=(
+        fault(1, "kill", "leader"),
+        fault(2, "partition", "majority", "n1", "n3", shape="isolate"),
+    ),
+    quorum=(),
+    steady_states=(),
+    checkers={"linearizable": {"model": "cas-register"}, "stats": {}},
+    limits=Limits(),
+    repeat="seatrial run sample --seed 7 --engine argo",
+)
 
 
 #: Every kind of object, by the name of its golden.
 ALL: Mapping[str, Callable[[], Workflow]] = {
-    "trial": lambda: trial(_sample(), SETTINGS),
-    "trial-other-settings": lambda: trial(_sample(), OTHERS),
-    "trial-workflow-template": lambda: trial(_sample(), SETTINGS, "WorkflowTemplate"),
-    "trial-cron": lambda: trial(_sample(), SETTINGS, cron=NIGHT),
-    "trial-without-faults": lambda: trial(plan_without_faults(), SETTINGS),
+    "trial": lambda: trial(PLAN, SETTINGS),
+    "trial-other-settings": lambda: trial(PLAN, OTHERS),
+    "trial-workflow-template": lambda: trial(PLAN, SETTINGS, "WorkflowTemplate"),
+    "trial-cron": lambda: trial(PLAN, SETTINGS, cron=NIGHT),
+    "trial-without-faults": lambda: trial(PLAN.model_copy(update={"faults": ()}), SETTINGS),
     "any-trial": lambda: trial_template(SETTINGS),
     "any-trial-cron": lambda: trial_template(
         SETTINGS, TrialParameters(case="etcd-set", target="etcd"), cron=NIGHT

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.workflows.sample import made
+from seatrial.plan import Plan
+from seatrial.workflows.documents import document
+from seatrial.workflows.lint.scene import read
+from seatrial.workflows.trial import trial
+from tests.workflows.sample import PLAN, SETTINGS, made
 
 
 def rendered() -> dict[str, Any]:
@@ -27,10 +31,8 @@ def test_the_nodes_are_the_phases_and_one_a_fault_and_one_a_checker() -> None:
         "prepare",
         "workload",
         "steady-before",
-        "fault-1-partition-one",
-        "fault-2-kill-follower",
-        "fault-3-partition-minority",
-        "fault-4-partition-leader",
+        "fault-1-kill-leader",
+        "fault-2-partition-majority",
         "steady-during",
         "heal",
         "quiesce",
@@ -60,3 +62,67 @@ def test_what_sends_ops_or_breaks_things_is_never_retried() -> None:
 
     assert "retryStrategy" not in spec and "templateDefaults" not in spec
     assert retried.isdisjoint({"workload", "fault", "final-reads", "verdict"})
+
+
+def carried(workflow: dict[str, Any]) -> str:
+    (value,) = [p["value"] for p in workflow["spec"]["arguments"]["parameters"]]
+    return str(value)
+
+
+def test_the_workflow_carries_the_plan_whole() -> None:
+    assert Plan.model_validate_json(carried(rendered())) == PLAN
+
+
+def test_what_looks_like_a_reference_in_a_plan_is_none_for_argo() -> None:
+    """Braces in a text of the plan reach the step, and Argo sees nothing to replace."""
+    odd = PLAN.model_copy(update={"title": "{{workflow.name}} and {{{{=x}}"})
+
+    made_of_it: dict[str, Any] = dict(document(trial(odd, SETTINGS)))
+
+    assert "{{" not in carried(made_of_it)
+    assert Plan.model_validate_json(carried(made_of_it)) == odd
+    for text in made_of_it["metadata"]["annotations"].values():
+        assert "{{" not in text
+
+
+def test_no_step_depends_on_an_output_of_another() -> None:
+    """So that a room that was never written is missing, and no error of Argo's."""
+    for each in rendered()["spec"]["templates"]:
+        for call in each.get("dag", {}).get("tasks", []):
+            assert "artifacts" not in call.get("arguments", {})
+            for parameter in call.get("arguments", {}).get("parameters", []):
+                assert "{{" not in parameter["value"]
+
+
+def test_a_fault_gets_its_id_and_writes_the_room_of_that_name() -> None:
+    found = tasks(rendered())["fault-2-partition-majority"]
+    made_by = template(rendered(), "fault")
+
+    assert found["arguments"]["parameters"] == [{"name": "fault", "value": "fault-2"}]
+    room = [a for a in made_by["outputs"]["artifacts"] if a["name"] == "room"]
+    assert room[0]["path"] == "/trial/steps/{{inputs.parameters.fault}}"
+    assert room[0]["s3"]["key"].endswith("{{workflow.uid}}/steps/{{inputs.parameters.fault}}")
+
+
+def test_everything_that_is_stored_lies_below_this_run_alone() -> None:
+    keys = [
+        artifact["s3"]["key"]
+        for each in rendered()["spec"]["templates"]
+        for way in ("inputs", "outputs")
+        for artifact in each.get(way, {}).get("artifacts", [])
+        if "s3" in artifact
+    ]
+
+    assert keys
+    assert all(key.startswith("seatrial/{{workflow.name}}/{{workflow.uid}}/") for key in keys)
+
+
+def test_the_longest_way_to_the_verdict_has_ten_pods_besides_the_load() -> None:
+    """What a trial costs, as the page on workflows says it."""
+    scene = read(rendered())
+    longest: dict[str, int] = {}
+    for call in sorted(scene.of("trial"), key=lambda call: len(call.before)):
+        longest[call.name] = 1 + max((longest[name] for name in call.after), default=0)
+
+    beside_the_load = 2  # steady-before and a fault
+    assert longest["verdict"] - beside_the_load == 10

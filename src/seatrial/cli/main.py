@@ -29,8 +29,13 @@ COMMANDS = {
     "render": ("seatrial.cli.render:render", "Print a case as an Argo workflow."),
     "lint": ("seatrial.cli.lint:lint", "Find in Argo objects what no schema sees."),
     "canary": ("seatrial.cli.canary:canary", "Plant bugs, and see which checker catches which."),
+    "score": ("seatrial.cli.score:score", "Score cases and targets over the stored trials."),
+    "import": ("seatrial.cli.importing:importing", "Turn a Chaos Toolkit hypothesis into ours."),
     "steady": ("seatrial.cli.steady:steady", "Print ready-made steady states, or check a file."),
     "step": ("seatrial.cli.step:step", "Carry out one step of a plan (a node of a workflow)."),
+    "stop": ("seatrial.cli.stop:stop", "Heal all trials that run and forbid new faults."),
+    "reap": ("seatrial.cli.reap:reap", "Clear what a crash of the tool left behind."),
+    "coverage": ("seatrial.cli.coverage:coverage", "Say what was tried, and what was not."),
     "doctor": ("seatrial.cli.doctor:doctor", "Say what this machine can do, and the mend."),
 }
 

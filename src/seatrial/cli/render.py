@@ -55,6 +55,7 @@ TEMPLATES = "templates"
     help="A YAML file with settings of the cluster: accounts, storage, lock, cron, …",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="A file (default: print it).")
+@click.option("--picture", is_flag=True, help="The graph as an SVG instead of YAML.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
 def render(
     case: str,
@@ -78,6 +79,7 @@ def render(
     schedule: str | None,
     file: Path | None,
     output: Path | None,
+    picture: bool,
     as_json: bool,
 ) -> int:
     """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
@@ -100,15 +102,22 @@ def render(
         schedule=schedule,
     )
     made = _workflows(names(case), seed, chosen, trials, settings, kind, cron)
-    from seatrial.workflows import documents
-
-    found = [documents.document(workflow) for workflow in made]
-    text = "".join(map(documents.to_json, found)) if as_json else documents.to_yaml(*found)
+    text = _text(made, picture, as_json)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_text(output, text)
     return 0
+
+
+def _text(made: list[Workflow], picture: bool, as_json: bool) -> str:
+    from seatrial.workflows import documents
+    from seatrial.workflows.picture import draw
+
+    found = [documents.document(workflow) for workflow in made]
+    if picture:
+        return draw(found[0])
+    return "".join(map(documents.to_json, found)) if as_json else documents.to_yaml(*found)
 
 
 def _workflows(

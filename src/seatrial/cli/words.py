@@ -174,11 +174,35 @@ def _fault_table(faults: Sequence[PlannedFault]) -> list[str]:
 def _quorum_table(plan: Plan) -> list[str]:
     if not plan.quorum:
         return []
-    out = ["quorum"]
+    out = [*_blast(plan), "quorum"]
     for stretch in plan.quorum:
         head = f"         {stretch.from_s:6.2f} s to {stretch.to_s:6.2f} s  {stretch.majority}: "
         out += _wrap(head + stretch.sentence, "", " " * 29)
+        if stretch.clients:
+            out += _wrap(f"clients: {stretch.clients}", " " * 29, " " * 38)
     return [*out, ""]
+
+
+def _blast(plan: Plan) -> list[str]:
+    """The plan's worst moment, in one sentence."""
+    blast = plan.blast
+    if blast is None:
+        return []
+    danger = [
+        f"{words} {seconds:g} s"
+        for words, seconds in (
+            ("lost for", blast.is_lost_s),
+            ("in danger for", blast.may_be_lost_s),
+        )
+        if seconds
+    ]
+    return _wrap(
+        f"blast    at most {blast.victims_max} of {blast.nodes} nodes at once, "
+        f"{blast.alive_max} fault{'s' if blast.alive_max > 1 else ''} alive at once; of "
+        f"{blast.fault_s:g} s with faults the majority is {' and '.join(danger) or 'never lost'}",
+        "",
+        " " * 9,
+    )
 
 
 def _hypothesis(plan: Plan) -> list[str]:

@@ -49,6 +49,10 @@ class Kind(IntEnum):
     TREE = 5
 
 
+#: As plain integers: comparing an array's scalar with an enumeration costs microseconds.
+_NIL_KIND, _ATOM, _LIST, _MAP, _TXN, _TREE = map(int, Kind)
+
+
 class Atoms:
     """The table of scalars that are not plain integers (and of nested documents).
 
@@ -222,18 +226,31 @@ class History:
 
     def value(self, row: int) -> Value:
         """The value of one row, decoded (for people; not for hot loops)."""
-        kind = self.kind[row]
-        if kind == Kind.NIL:
-            return None
-        if kind in (Kind.ATOM, Kind.TREE):
-            return self.atoms.decode(int(self.atom[row]))
-        if kind == Kind.TXN:
-            return tuple(self._micro_op(j) for j in self._micro_range(row))
-        span = self.elements[self.element_start[row] : self.element_start[row + 1]].tolist()
-        atoms = [self.atoms.decode(code) for code in span]
-        if kind == Kind.MAP:
-            return {_key_text(k): v for k, v in zip(atoms[::2], atoms[1::2], strict=True)}
-        return tuple(atoms)
+        return next(self.values(np.array([row], np.int64)))
+
+    def values(self, rows: I64) -> Iterator[Value]:
+        """The values of many rows, decoded, one after another. O(their size)."""
+        decode, elements = self.atoms.decode, self.elements
+        starts, micro_ops = self._micro_ops_of(rows)
+        columns = (
+            self.kind[rows], self.atom[rows], self.element_start[rows],
+            self.element_start[rows + 1], starts[:-1], starts[1:],
+        )  # fmt: skip
+        for kind, code, low, high, first, last in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            if kind == _NIL_KIND:
+                yield None
+            elif kind in (_ATOM, _TREE):
+                yield decode(code)
+            elif kind == _TXN:
+                yield tuple(micro_ops[first:last])
+            else:
+                atoms = [decode(each) for each in elements[low:high].tolist()]
+                if kind == _MAP:
+                    yield {_key_text(k): v for k, v in zip(atoms[::2], atoms[1::2], strict=True)}
+                else:
+                    yield tuple(atoms)
 
     def op(self, row: int) -> Op:
         """One row as an `Op` (for people; not for hot loops)."""
@@ -310,16 +327,27 @@ class History:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
-    def _micro_range(self, row: int) -> range:
-        return range(int(self.micro.start[row]), int(self.micro.start[row + 1]))
-
-    def _micro_op(self, j: int) -> tuple[Value, ...]:
-        micro = self.micro
-        argument: Value = self.atoms.decode(int(micro.arg[j]))
-        if micro.kind[j] == Kind.LIST:
-            span = micro.elements[micro.element_start[j] : micro.element_start[j + 1]]
-            argument = tuple(self.atoms.decode(code) for code in span.tolist())
-        return (self.names[int(micro.f[j])], self.atoms.decode(int(micro.key[j])), argument)
+    def _micro_ops_of(self, rows: I64) -> tuple[I64, list[Value]]:
+        """The micro-ops of rows, decoded: those of the i-th are `start[i]:start[i+1]`."""
+        micro, decode, names = self.micro, self.atoms.decode, self.names
+        start, flat = _ragged_rows(micro.start, rows)
+        if not len(flat):
+            return start, []
+        columns = (
+            micro.f[flat], micro.key[flat], micro.kind[flat], micro.arg[flat],
+            micro.element_start[flat], micro.element_start[flat + 1],
+        )  # fmt: skip
+        out: list[Value] = []
+        for f, key, kind, arg, low, high in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            argument: Value
+            if kind == _LIST:
+                argument = tuple([decode(code) for code in micro.elements[low:high].tolist()])
+            else:
+                argument = decode(arg)
+            out.append((names[f], decode(key), argument))
+        return start, out
 
 
 def _key_text(key: Value) -> str:

@@ -1,6 +1,7 @@
 """Loading a history from anywhere: a stored trial, or a file in any format that is understood.
 
-The content decides; an extension is only believed where the content leaves it open.
+A packed file (gzip, zstd, bzip2, xz) is unpacked first. The content decides; an extension is only
+believed where the content leaves it open.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from seatrial.history.columns import History
 from seatrial.history.edn import read_edn
 from seatrial.history.jsonl import read_jsonl
 from seatrial.history.load import Loaded, load_arrow
+from seatrial.history.packed import is_packed, unpacked
 
 FORMATS = ("auto", "jsonl", "json", "edn", "arrow")
 #: The name of the history in a trial's folder.
@@ -22,8 +24,7 @@ IN_TRIAL = "history.arrow"
 _EMPTY_IS_NONE = {".edn", ".jsonl", ".txt"}
 _SNIFF_BYTES = 1 << 16
 _ARROW_MARK = b"\xff\xff\xff\xff"
-_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2",
-           b"\xfd7zXZ": "xz"}  # fmt: skip
+_ZIP = b"PK\x03\x04"
 _JSON_OP = re.compile(rb'\s*\{\s*"[^"\\]*"\s*:|\s*\{\s*\}')
 _EDN_START = re.compile(rb"(?:[\s,]+|;[^\n]*(?:\n|\Z))*(?:[\[(]|\{|#)")
 _BLANK = re.compile(rb"(?:[\s,]+|;[^\n]*(?:\n|\Z))*\Z")
@@ -43,6 +44,13 @@ def load_reported(path: Path | str, format: str = "auto") -> Loaded:
         raise UsageError(f"format {format!r} is unknown\n\nhint: one of {', '.join(FORMATS)}")
     place = _file(Path(path))
     head = _head(place)
+    if is_packed(head):
+        with unpacked(place, head) as plain:
+            return _load(plain, _head(plain), format)
+    return _load(place, head, format)
+
+
+def _load(place: Path, head: bytes, format: str) -> Loaded:
     found = detect(head, place) if format == "auto" else format
     if found == "arrow":
         return load_arrow(place)
@@ -61,9 +69,10 @@ def detect(head: bytes, path: Path) -> str:
             f"{str(path)!r} is empty\n\nhint: an empty history is a file of no lines that ends "
             "in .jsonl or .edn"
         )
-    for mark, name in _PACKED.items():
-        if head.startswith(mark):
-            raise BadData(f"{str(path)!r} is packed with {name}\n\nhint: unpack it first")
+    if head.startswith(_ZIP):
+        raise BadData(f"{str(path)!r} is packed with zip\n\nhint: unpack it first")
+    if is_packed(head):
+        raise BadData(f"{str(path)!r} is packed twice\n\nhint: unpack it first")
     if head.startswith((b"ARROW1", b"PAR1")):
         raise BadData(
             f"{str(path)!r} is an Arrow (Feather) or Parquet file, not a history's Arrow stream"

@@ -1,4 +1,4 @@
-"""The scanner's loop over ops: the fields of each, one row each. See `edn_scan`."""
+"""The scanner's loop over ops: the fields of each, one row each; values are `edn_scan`'s."""
 
 from __future__ import annotations
 

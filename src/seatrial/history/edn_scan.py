@@ -313,6 +313,8 @@ def _atoms(buf, at, close, items, slot, spans, out):  # type: ignore[no-untyped-
         if at >= size:
             return -1
         if buf[at] == close:
+            if close == 125:  # a set is written in any order: equal ones must look alike
+                items[out.filled[slot] : place].sort()
             out.filled[slot] = place
             return at + 1
         code, end = _digits(buf, at)

@@ -109,12 +109,21 @@ def _place(stack: list[_Frame], done: Value) -> bool:
 
 
 def _collection(frame: _Frame) -> Value:
+    if frame.opener == "#{":
+        return tuple(sorted(frame.items, key=_rank))
     if frame.opener != "{":
         return tuple(frame.items)
     if len(frame.items) % 2:
         raise ValueError("a map has a key without a value")
     keys = [key if isinstance(key, str) else canonical(key) for key in frame.items[::2]]
     return dict(zip(keys, frame.items[1::2], strict=True))
+
+
+def _rank(item: Value) -> tuple[bool, int, str]:
+    """A set is written in any order: whole numbers first, as in the columns, then the rest."""
+    if isinstance(item, int) and not isinstance(item, bool):
+        return False, item, ""
+    return True, 0, canonical(item)
 
 
 def _scalar(kind: str, token: str) -> Value:

@@ -12,15 +12,6 @@ from seatrial.probes.prometheus import Read
 _EXCERPT_CHARS = 60
 
 
-def check_path(path: str) -> str:
-    """What is wrong with a JSONPath, empty if nothing is."""
-    try:
-        jsonpath.compile(path)
-    except jsonpath.JSONPathError as error:
-        return str(error)
-    return ""
-
-
 def read_text(text: str, path: str, take: Literal["one", "count"]) -> Read:
     """What a document says; with a path, what the path finds in it."""
     if not path:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from seatrial.history import History
 from seatrial.op import Type
 from seatrial.report import facts as compute
-from seatrial.report import figure, words
+from seatrial.report import figure, times, words
 from seatrial.report.anomalies import views as anomaly_views
 from seatrial.report.document import CheckerPart, VerdictDocument
 from seatrial.report.faults import FaultView, join
@@ -53,6 +53,8 @@ def render(material: Material, title: str = "", repeat: str = "") -> str:
         "figure": figure.draw(facts, faults) if facts else None,
         "anomalies": anomaly_views(material, verdict, faults, origin_ns),
         "steady": steady_views(material, verdict, origin_ns),
+        "times": times.rows(verdict, faults),
+        "times_chart": times.chart(verdict, faults),
         "by_f": (),
         "errors": (),
         "recoveries": (),
@@ -134,6 +136,7 @@ def _head(material: Material, verdict: VerdictDocument) -> list[tuple[str, str]]
         found += [("started", words.date(record.started)), ("trial", record.trial)]
         if record.status != "finished":
             found.append(("status", record.status))
+        found += [(ramp.id, ramp.sentence) for ramp in record.ramps]
     return [(name, said) for name, said in found if said]
 
 
@@ -159,7 +162,11 @@ def doubts(
         found.append(Doubt(f"the trial is {record.status}", record.reason or "no reason is known"))
     for leak in record.leaks if record else ():
         found.append(Doubt("left behind", leak))
-    found += [Doubt(n.name, n.cause) for n in verdict.notes if n.name not in ("trial", "leaks")]
+    found += [
+        Doubt(n.name, n.cause)
+        for n in verdict.notes
+        if n.name not in ("trial", "leaks") and n.verdict != Validity.VALID
+    ]
     for name, checker in verdict.checkers.items():
         found += _checker_doubts(name, checker)
     for fault in faults:
@@ -179,6 +186,8 @@ def _checker_doubts(name: str, checker: CheckerPart) -> list[Doubt]:
 
 
 def _fault_doubts(fault: FaultView) -> list[Doubt]:
+    if fault.start_s is None and fault.verdict == Validity.VALID:
+        return []  # rightly left out: its ramp had its answer
     name = f"fault F{fault.number} {fault.kind} on {fault.whom}"
     found: list[str] = []
     if fault.error:

@@ -15,6 +15,7 @@ BY_F: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
     (frozenset({"enqueue", "dequeue", "drain"}), ("total-queue",)),
     (frozenset({"generate"}), ("unique-ids",)),
     (frozenset({"fingerprint", "put"}), ("replicas",)),
+    (frozenset({"acquire", "release"}), ("lock",)),
 )
 
 
@@ -23,6 +24,8 @@ def guess_checkers(history: History) -> tuple[str, ...]:
     client = history.client
     if not client.any():
         return ()
+    if history.is_f("send", "poll").any():
+        return ("kafka",)
     transactions = client & (history.kind == Kind.TXN)
     if transactions.any():
         return _by_micro_ops(history)
@@ -36,6 +39,8 @@ def guess_checkers(history: History) -> tuple[str, ...]:
 
 def _by_micro_ops(history: History) -> tuple[str, ...]:
     fs = {history.names[code] for code in np.unique(history.micro.f).tolist()}
+    if fs & {"send", "poll"}:
+        return ("kafka",)
     if "append" in fs:
         return ("list-append",)
     if "w" in fs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import json
 import signal
 import sys
@@ -16,17 +17,27 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seatrial import faults as shelf
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
+from seatrial.runner import audit, lever
+from seatrial.runner.breaker import Breaker
+from seatrial.runner.halts import Halts
 from seatrial.runner.load import Load
+from seatrial.runner.lookout import Lookout, until_pulled, watched
 from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
+from seatrial.runner.remembered import read_budget
+from seatrial.runner.roles import watch_roles
+from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
+from seatrial.runner.watch import Watch
+from seatrial.safety import closes
 from seatrial.trial import TrialFolder
 from seatrial.verdict import Json
 
@@ -49,14 +60,28 @@ class Session:
         self.folder = folder
         self.keep = keep
         self.stop = asyncio.Event()
-        self.stopped_in = ""
+        #: Why the trial was stopped; "" while it was not.
+        self.reason = ""
         self.started_ns = time.monotonic_ns()
         self.writer = HistoryWriter(folder.history)
-        self.load = Load(plan, record=self.writer.append, clock=self.clock)
+        seen = watched(plan)
+        self.watch = Watch(seen, plan.phases.before_s) if seen or _aborts(plan) else None
+        self.lookout: Lookout | None = None
+        left = read_budget(folder) if plan.slo is not None else None
+        self.spending = None if left is None else Spending(left, self._abort)
+        self.load = Load(plan, record=self.record, clock=self.clock)
         self.phase = ""
         self.phase_ends_ns: int | None = None
         self.nemesis: Nemesis | None = None
-        self.probing = Probing(plan, folder, self.clock)
+        self.breaker = Breaker(plan, self._abort, lambda: bool(self.nemesis and self.nemesis.alive))
+        self.probing = Probing(
+            plan,
+            self.clock,
+            samples=folder.samples,
+            scratch=folder.data / "prometheus",
+            log=folder.logs / "prometheus.log",
+            on_sample=self.breaker.hear,
+        )
         #: What happened to nodes that nobody planned, in sentences.
         self.unplanned: list[str] = []
 
@@ -64,10 +89,31 @@ class Session:
         """Nanoseconds since the start of the trial."""
         return time.monotonic_ns() - self.started_ns
 
+    def record(self, op: Op) -> int:
+        """Take one op into the history, and show it to who watches."""
+        if self.watch is not None:
+            self.watch.note(op)
+        if self.spending is not None:
+            self.spending.note(op)
+        return self.writer.append(op)
+
+    def end(self, reason: str) -> None:
+        """Stop the trial for a reason, once: heal, then judge what there is."""
+        if not self.stop.is_set():
+            self.reason = f"{reason} in the phase {self.phase}"
+            self.stop.set()
+            emit("note", text=f"{reason}: heal, then judge what there is (again: at once)")
+
+    def _abort(self, words: str) -> None:
+        """Heal all and end, because a sample broke its tolerance."""
+        if self.lookout is not None:
+            self.lookout.abort(words)
+
     def enter(self, phase: str, seconds: float | None = None) -> None:
         """Begin a phase: said in the history and to the outer program."""
         now = self.clock()
         self.phase = phase
+        self.breaker.enter(phase)
         self.phase_ends_ns = None if seconds is None else now + int(seconds * 1e9)
         self.writer.append(Op(Type.INFO, NEMESIS, "phase", phase, time_ns=now))
         self.writer.flush()
@@ -85,9 +131,10 @@ class Session:
             logs=self.folder.logs,
             isolation=self.plan.isolation,
             seed=self.plan.seed,
+            volumes=shelf.volume_need(self.plan.faults),
         )
         leaks: tuple[str, ...] = ()
-        ticker = asyncio.create_task(self._tick(), name="ticker")
+        beside = [asyncio.create_task(self._tick()), asyncio.create_task(self._obey_lever())]
         try:
             if await unless_stopped(lab.start(), self.stop):
                 emit("nodes", nodes={node.name: node.address for node in lab.nodes})
@@ -96,15 +143,16 @@ class Session:
             with contextlib.suppress(SeatrialError):  # a full disk must not keep it from healing
                 self.enter("teardown")
             await self.load.close()
-            self.unplanned += await self.probing.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lab.heal_everything(), 20)
-            leaks = lab.audit()
+            self.unplanned += await self.probing.close()
+            leaks = audit.in_the_lab(lab.audit(), self.plan.isolation)
             self.unplanned += [end.sentence for end in lab.exits if not end.planned]
             await lab.stop(keep=self.folder.nodes if self.keep else None)
-            ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
+            for task in beside:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             self.writer.close()
         return leaks
 
@@ -112,14 +160,19 @@ class Session:
         self.enter("prepare")
         await self.load.connect(lab.nodes)
         await self.probing.start(self.load.target, lab.nodes)
+        halts = Halts(self._forbidden)
         self.nemesis = Nemesis(
             lab.world,
             lambda: self.load.target.locate(lab.nodes),
             record=self.writer.append,
             clock=self.clock,
             evidence=self.folder.evidence,
+            halts=halts,
         )
-        harm = _NemesisBeside(self.nemesis, lab, self.plan.faults, self.stop)
+        if self.watch is not None:
+            self.lookout = Lookout(self.plan, self.watch, self.nemesis, halts, self.clock)
+        harm = _NemesisBeside(self.nemesis, lab, self.plan.faults, self.stop, self.lookout)
+        watcher = self._watch_roles(lab)
         await run_stretches(
             self.load,
             harm,
@@ -128,13 +181,41 @@ class Session:
             clock=self.clock,
             stop=self.stop,
             warm_up=self._warm_up if self.probing.asks else None,
+            over=None if self.lookout is None else self.lookout.aborted,
         )
+        if watcher is not None:
+            watcher.cancel()
         await self.probing.end_of_load()
         await self._finish(lab)
+
+    def _watch_roles(self, lab: Lab) -> asyncio.Task[None] | None:
+        """Ask who leads, where somebody leads and faults are planned."""
+        target, nemesis = self.load.target, self.nemesis
+        if "leader" not in target.roles or not self.plan.faults or nemesis is None:
+            return None
+        work = watch_roles(
+            lambda: target.locate(lab.nodes),
+            self.folder.roles,
+            self.clock,
+            lambda: bool(nemesis.alive),
+        )
+        return asyncio.create_task(work, name="roles")
 
     async def _warm_up(self) -> None:
         for silent in await self.probing.warm_up():
             emit("note", text=f"nothing read yet: {silent}")
+
+    def _forbidden(self) -> str:
+        """Why no fault may begin now: the lever, or the wall clock."""
+        now = datetime.datetime.now(datetime.UTC)
+        if self.plan.safety.windows and closes(self.plan.safety.windows, now) is None:
+            return f"{now:%H:%M} UTC is outside of the case's time windows"
+        return lever.forbidden()
+
+    async def _obey_lever(self) -> None:
+        """End a trial with faults when somebody pulls the safety lever."""
+        if self.plan.faults:
+            self.end((await until_pulled()).sentence)
 
     async def _finish(self, lab: Lab) -> None:
         """Quiesce and the final reads."""
@@ -161,6 +242,8 @@ class Session:
             self.writer.tick()
             beat += 1
             self.probing.flush()
+            if self.spending is not None:
+                self.spending.tick(self.clock(), self.phase)
             if beat % int(TICK_S / FLUSH_S) == 0:
                 emit("tick", **self._reading())
 
@@ -182,14 +265,26 @@ class Session:
         }
 
 
+def _aborts(plan: Plan) -> bool:
+    """Whether something besides the ops may abort the trial."""
+    return any(state.on_break == "abort" for state in plan.steady_states) or plan.slo is not None
+
+
 class _NemesisBeside:
     """`Harm` of a nemesis in the same process."""
 
     def __init__(
-        self, nemesis: Nemesis, lab: Lab, faults: Sequence[PlannedFault], stop: asyncio.Event
+        self,
+        nemesis: Nemesis,
+        lab: Lab,
+        faults: Sequence[PlannedFault],
+        stop: asyncio.Event,
+        lookout: Lookout | None,
     ) -> None:
         self._nemesis, self._lab, self._faults, self._stop = nemesis, lab, faults, stop
+        self._lookout = lookout
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def ready(self) -> str:
         return ""
@@ -198,14 +293,28 @@ class _NemesisBeside:
         self._task = asyncio.create_task(
             self._nemesis.run(self._faults, from_ns, self._stop), name="nemesis"
         )
+        if self._lookout is not None:
+            self._looking = asyncio.create_task(self._lookout.run(), name="lookout")
 
     async def healed(self) -> bool:
+        await self._stop_looking()
+        if self._lookout is not None and self._lookout.reason:
+            emit("note", text=f"aborted: {self._lookout.reason}")
         if self._task is not None:
             await self._task
         await self._lab.heal_everything()
         return True
 
+    async def _stop_looking(self) -> None:
+        """End the lookout; raises what broke it: a trial unwatched is not the one planned."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+
     async def cancel(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -213,23 +322,20 @@ class _NemesisBeside:
 
 async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
     session = Session(plan, folder, keep=keep)
+    emit("began", monotonic_ns=session.started_ns)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop, session)
+        loop.add_signal_handler(number, session.end, "stopped by a signal")
     leaks = await session.run()
+    lookout = session.lookout
+    ending: Mapping[str, Json] = {"status": "finished"}
     if session.stop.is_set():
-        reason = f"stopped by a signal in the phase {session.stopped_in}"
-        ending: Mapping[str, Json] = {"status": "interrupted", "reason": reason}
-    else:
-        ending = {"status": "finished"}
-    emit("done", **ending, leaks=list(leaks), unplanned=list(session.unplanned))
-
-
-def _stop(session: Session) -> None:
-    if not session.stop.is_set():
-        session.stopped_in = session.phase
-        session.stop.set()
-        emit("note", text="stopping: heal, then judge what there is (again: at once)")
+        ending = {"status": "interrupted", "reason": session.reason}
+    elif lookout is not None and lookout.reason:
+        ending = {"status": "aborted", "reason": lookout.reason}
+    outcomes = lookout.outcomes() if lookout is not None else ()
+    ramps: list[Json] = [outcome.model_dump(mode="json") for outcome in outcomes]
+    emit("done", **ending, leaks=list(leaks), unplanned=list(session.unplanned), ramps=ramps)
 
 
 def main(argv: list[str]) -> int:

@@ -6,12 +6,14 @@ measured, healed) and how it ended. Nothing unproven is green.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +23,22 @@ from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import BadData, NoInput, UsageError
 from seatrial.fault import PlannedFault
+from seatrial.fault_times import FaultTimes, fault_times, read_roles
 from seatrial.history import History
 from seatrial.history.load import load_arrow
 from seatrial.history.windows import Phase, fault_windows, phases
-from seatrial.op import Value
+from seatrial.op import Type, Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.quorum import majority_of
+from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
 from seatrial.samples import read_samples
+from seatrial.slo import Slo
+from seatrial.steady.budget import spent
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import SteadyState
-from seatrial.trial import Evidence, TrialFolder, TrialRecord, write_text
+from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
 OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
@@ -208,26 +215,36 @@ def judge_trial(
     notes = _notes(folder, loaded.note)
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
-    options = only if only is not None else planned_options(plan)
+    options = only if only is not None else planned_options(plan, history)
     verdicts = dict(checked or {}) or check_history(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
     load_ns = _moments_from(phases(history), plan.phases.before_s)
-    faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
+    times = times_of(history, folder)
+    faults = tuple(
+        replace(part, document={**part.document, "times": times[part.name].to_json()})
+        if part.name in times
+        else part
+        for part in fault_parts(plan.faults, folder.read_evidence(), load_ns)
+    )
     results = evaluate(
         _with_tolerances(plan.steady_states, steady),
         history,
+        baselines=read_baselines(folder),
         recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
         labels=fault_labels(plan.faults, history),
         planned_faults=len(plan.faults),
     )
     states = tuple(map(steady_state_part, results))
+    if plan.slo is not None:
+        notes.append(budget_part(plan.slo, history, folder))
+    acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
     verdict = join([*(v.verdict for v in verdicts.values()), *answers])
     return Judgement(
         verdict=verdict,
-        cause=_cause(verdict, verdicts, parts, notes, faults=len(faults), states=len(states)),
+        cause=_cause(verdict, verdicts, parts, notes, faults=acted, states=len(states)),
         checkers=verdicts,
         faults=faults,
         steady_states=states,
@@ -262,15 +279,20 @@ def read_plan(folder: TrialFolder) -> Plan:
         raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
-def planned_options(plan: Plan) -> dict[str, CheckOptions]:
-    """The checkers of a plan; `stats` learns the plan's limits and which faults may stop it."""
-    stops = sorted({f for q in plan.quorum if q.majority != "survives" for f in q.faults})
+def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
+    """The checkers of a plan; `stats` learns its limits and when everything may rightly stop.
+
+    The latter is read from the history; without one, nothing may stop.
+    """
+    stops: list[Json] = []
+    if history is not None:
+        stops += [f"{low}-{high}" for low, high in _may_stop(plan, history)]
     bounds: dict[str, Json] = {
         "fs": list(plan.workload.fs),
         "min_ok": plan.limits.min_ok,
         "min_ok_in_fault": plan.limits.min_ok_in_fault,
         "min_attempts_in_fault": plan.limits.min_attempts_in_fault,
-        "may_stop": list(stops),
+        "may_stop_ns": stops,
     }
     out = {name: options_from(document) for name, document in plan.checkers.items()}
     out["stats"] = options_from({**bounds, **plan.checkers.get("stats", {})})
@@ -278,6 +300,27 @@ def planned_options(plan: Plan) -> dict[str, CheckOptions]:
         nodes: dict[str, Json] = {"nodes": list(plan.target.nodes)}
         out["replicas"] = options_from({**nodes, **plan.checkers["replicas"]})
     return out
+
+
+def _may_stop(plan: Plan, history: History) -> list[tuple[int, int]]:
+    """When the faults that were really alive, on their real victims, left no sure majority."""
+    planned = {fault.id: fault for fault in plan.faults}
+    last = int(history.time_ns[-1]) if len(history) else 0
+    spans: list[tuple[int, int, PlannedFault]] = []
+    for window in fault_windows(history):
+        fault = planned.get(window.fault)
+        if fault is not None and window.victims:
+            end = window.end_ns if window.end_ns is not None else last
+            real = fault.model_copy(update={"nodes": window.victims})
+            spans.append((window.start_ns, end, real))
+    edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
+    found: list[tuple[int, int]] = []
+    for low, high in itertools.pairwise(edges):
+        alive = [fault for start, end, fault in spans if start <= low and end >= high]
+        if alive and majority_of(alive, plan.target.nodes) != "survives":
+            joined = bool(found) and found[-1][1] == low
+            found[-1:] = [(found[-1][0], high)] if joined else [*found[-1:], (low, high)]
+    return found
 
 
 def keep(folder: TrialFolder, judgement: Judgement) -> None:
@@ -323,6 +366,8 @@ def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part
     verdict, cause = Validity.UNKNOWN, ""
     if seen is None:
         cause = f"{what} left no evidence: the trial ended before it"
+    elif seen.skipped:
+        verdict, cause = Validity.VALID, f"{what} was left out: {seen.skipped}"
     elif seen.error:
         cause = f"{what}: {seen.error}"
     elif seen.effect is None or not seen.effect.seen:
@@ -369,6 +414,7 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
         if seen is None or seen.clock_bound_ns is None
         else seen.clock_bound_ns / 1e9,
         "injected": bool(seen and seen.injected_ns is not None),
+        "skipped": seen.skipped if seen else "",
         "effect": _proof_document(seen.effect if seen else None),
         "healed": _proof_document(seen.recovery if seen else None),
     }
@@ -404,6 +450,46 @@ def _with_tolerances(
         else:
             states.append(other)
     return tuple(states)
+
+
+def times_of(history: History, folder: TrialFolder) -> Mapping[str, FaultTimes]:
+    """The times of each fault that was begun."""
+    by_name = {phase.name: phase for phase in phases(history)}
+    ok = history.client & (history.type == Type.OK)
+    ends = [
+        by_name[name].end_ns for name in ("steady-after", "heal", "workload") if name in by_name
+    ]
+    return fault_times(
+        fault_windows(history),
+        np.sort(history.time_ns[ok]),
+        by_name.get("steady-before"),
+        max(ends, default=0),
+        read_roles(folder.roles),
+    )
+
+
+def budget_part(slo: Slo, history: History, folder: TrialFolder) -> Part:
+    """How much of the error budget the trial spent, against what it was allowed."""
+    used, left = spent(history, slo), read_budget(folder)
+    share = min(slo.share_s, left.left_s) if left is not None else slo.share_s
+    document: dict[str, Json] = {
+        "slo": slo.name,
+        "spent_s": used.bad,
+        "seconds": used.seconds,
+        "budget_s": round(slo.budget_s, 3),
+        "allowed_s": round(share, 3),
+        "spent_before_s": None if left is None else left.spent_s + left.spent_elsewhere_s,
+    }
+    said = (
+        f"the trial spent {used.bad} s ({used.bad / slo.budget_s:.2%}) of the error budget of "
+        f"{slo.name!r}; {share:,.1f} of {slo.budget_s:,.0f} s were allowed"
+    )
+    if used.reason:
+        return Part(BUDGET_PART, Validity.UNKNOWN, f"{slo.name}: {used.reason}", document)
+    if used.bad <= share:
+        return Part(BUDGET_PART, Validity.VALID, said, document)
+    blamed = Validity.INVALID if used.bad > slo.share_s else Validity.UNKNOWN
+    return Part(BUDGET_PART, blamed, said, document)
 
 
 def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:
@@ -444,6 +530,7 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
         how = {
             "running": "the tool was killed in the middle of the trial",
             "interrupted": "the trial was interrupted",
+            "aborted": "the trial was aborted",
             "failed": "the tool failed",
         }[record.status]
         why = record.reason.partition("\n\n")[0].rstrip(":")  # the rest quotes logs
@@ -455,6 +542,7 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
                 {"reason": record.reason},
             )
         )
+    out += [_ramp_part(ramp) for ramp in record.ramps]
     if cut:
         out.append(Part("history", Validity.UNKNOWN, f"the history is cut short: {cut}"))
     if record.leaks:
@@ -469,6 +557,14 @@ def _notes(folder: TrialFolder, cut: str) -> list[Part]:
     return out
 
 
+def _ramp_part(ramp: RampOutcome) -> Part:
+    """A ramp's answer; one that read nothing at any level has none."""
+    found = ramp.broke is not None or ramp.held is not None
+    verdict = Validity.VALID if found else Validity.UNKNOWN
+    document = cast(dict[str, Json], ramp.model_dump(mode="json"))
+    return Part(ramp.id, verdict, ramp.sentence, document)
+
+
 def _cause(
     verdict: Validity,
     checkers: Mapping[str, Verdict],
@@ -481,12 +577,13 @@ def _cause(
     """The first and gravest reason, in one sentence."""
     if not checkers and not parts and not notes:
         raise UsageError("no checker was named and none could be guessed\n\nhint: --checker NAME")
+    found = [part.cause for part in notes if part.verdict is Validity.VALID]
     if verdict is not Validity.VALID:
         ended = [part.cause for part in notes if part.verdict is verdict]
         reasons = [f"{name}: {v.cause}" for name, v in checkers.items() if v.verdict is verdict]
         reasons = ended + reasons + [part.cause for part in parts if part.verdict is verdict]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return reasons[0] + more
+        return "; ".join([reasons[0] + more, *found])
     judged = ", ".join(f"{name} judged {v.judged:,}" for name, v in checkers.items())
     told = [f"every checker is content ({judged})"]
     told += [f"{name}: {v.cause}" for name, v in checkers.items() if not v.judged]
@@ -494,4 +591,4 @@ def _cause(
         told.append(f"{faults} fault{'s' if faults > 1 else ''} acted and healed")
     if states:
         told.append(f"{states} steady states held")
-    return "; ".join(told)
+    return "; ".join([*told, *found])

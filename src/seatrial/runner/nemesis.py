@@ -2,7 +2,7 @@
 
 Each fault runs on its own: wait, find the victims, inject, *measure*, hold, heal, *measure*. What
 it does stands in the history (`seatrial.history.windows`), what it measured in `evidence/`. When
-asked to stop it heals at once.
+asked to stop it heals at once: all faults, or those of one group (`seatrial.runner.halts`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from seatrial import faults as shelf
 from seatrial.fault import FaultKind, PlannedFault, Proof, World
 from seatrial.op import NEMESIS, Op, Type
+from seatrial.runner import lever
 from seatrial.runner.company import Acting, Company, InProcess, taken
+from seatrial.runner.halts import Halts
 from seatrial.trial import Evidence, StoredProof, write_text
 
 #: Bounds in seconds: one injection or healing; one measurement; waiting for a role to appear.
@@ -45,10 +47,13 @@ class Nemesis:
         clock: Callable[[], int],
         evidence: Path,
         company: Company | None = None,
+        halts: Halts | None = None,
         kinds: Callable[[str], FaultKind] = shelf.kind,
         act_timeout_s: float = ACT_TIMEOUT_S,
     ) -> None:
         self._kinds, self._act_timeout_s = kinds, act_timeout_s
+        self._halts = Halts(lever.forbidden) if halts is None else halts
+        self._levels: dict[str, tuple[float, int]] = {}
         self._world = world
         self._locate = locate
         self._record = record
@@ -62,20 +67,23 @@ class Nemesis:
         """Faults that act now, with their victims."""
         return tuple(self._alive.values())
 
+    def level(self, group: str) -> tuple[float, int] | None:
+        """The level that a ramp has reached and when it was first injected (ns); None before."""
+        return self._levels.get(group)
+
     async def run(
         self, faults: Sequence[PlannedFault], load_start_ns: int, stop: asyncio.Event
     ) -> None:
         """Carry out `faults`, their moments counted from `load_start_ns`; all end healed."""
-        async with asyncio.TaskGroup() as group:
+        async with self._halts.watching(faults, stop), asyncio.TaskGroup() as group:
             for fault in faults:
-                group.create_task(self._carry_out(fault, load_start_ns, stop), name=fault.id)
+                group.create_task(self._carry_out(fault, load_start_ns), name=fault.id)
 
-    async def _carry_out(
-        self, fault: PlannedFault, load_start_ns: int, stop: asyncio.Event
-    ) -> None:
-        start_ns = load_start_ns + int(fault.start_s * 1e9)
-        if await self._wait_until(start_ns, stop):
-            self._keep(Evidence(fault=fault, error="not begun: the trial was stopped before"))
+    async def _carry_out(self, fault: PlannedFault, load_start_ns: int) -> None:
+        stop = self._halts.of(fault)
+        await self._wait_until(load_start_ns + int(fault.start_s * 1e9), stop)
+        if (left_out := self._halts.left_out(fault)) is not None:
+            self._keep(left_out)
             return
         kind = self._kinds(fault.kind)
         victims = fault.nodes or await self._resolve(fault, kind, stop)
@@ -83,13 +91,19 @@ class Nemesis:
             error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
             self._keep(Evidence(fault=fault, error=error))
             return
-        acting = Acting(fault.kind, kind.touches, tuple(victims))
+        acting = Acting(fault.kind, _touches(kind, fault), tuple(victims))
         if not await self._until_free(fault, acting):
             error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
             self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
+        if (left_out := self._halts.left_out(fault)) is not None:
+            await self._company.leave(fault.id)
+            self._keep(left_out)
+            return
         evidence = Evidence(fault=fault, victims=victims)
         self._alive[fault.id] = (fault, victims)
+        if fault.level is not None and self._levels.get(fault.group, (None, 0))[0] != fault.level:
+            self._levels[fault.group] = (fault.level, self._clock())
         try:
             evidence = await self._inject(kind, evidence)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
@@ -168,7 +182,7 @@ class Nemesis:
             holders: Sequence[str] = ()
             with contextlib.suppress(OSError, TimeoutError):
                 holders = (await self._locate()).get(fault.victims, ())
-            free = sorted(set(holders) - taken(await self._company.acting(), kind.touches))
+            free = sorted(set(holders) - taken(await self._company.acting(), _touches(kind, fault)))
             if free:
                 return (free[int(fault.pick * len(free))],)
             await asyncio.sleep(ROLE_POLL_S)
@@ -196,6 +210,11 @@ class Nemesis:
         path = self._folder / f"{evidence.fault.id}.json"
         write_text(path, evidence.model_dump_json(indent=2) + "\n")
         return evidence
+
+
+def _touches(kind: FaultKind, fault: PlannedFault) -> str:
+    """What it must have for itself: nothing that another one touches, where the plan shares it."""
+    return f"{kind.touches} shared by {fault.id}" if fault.shares else kind.touches
 
 
 async def _bounded(act: Awaitable[None], timeout_s: float) -> str | None:

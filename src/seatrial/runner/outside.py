@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,9 +22,11 @@ from seatrial import targets
 from seatrial.engine.lab import prometheus, sandbox
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
-from seatrial.runner import judge, store
+from seatrial.runner import audit, judge, lever, remembered, store
+from seatrial.runner.beside import Beside, check_servers
 from seatrial.runner.display import Display
-from seatrial.trial import TrialFolder, write_text
+from seatrial.safety import closes
+from seatrial.trial import RampOutcome, TrialFolder, write_text
 from seatrial.verdict import Json
 
 #: Exit statuses of a sandbox that was killed: by SIGKILL, as a shell says it and as Python does.
@@ -55,6 +56,7 @@ class Outcome:
     exit_code: int = 70
     leaks: tuple[str, ...] = ()
     unplanned: tuple[str, ...] = ()
+    ramps: tuple[RampOutcome, ...] = ()
     nodes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
@@ -64,25 +66,34 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     Raises `SeatrialError` where the trial could not start at all; a trial that started is always
     judged, whatever became of it.
     """
+    forbid_now(plan, datetime.datetime.now(datetime.UTC))
+    check_servers(plan)
     target = targets.make(plan.target.name, plan.target.settings)
     versions = {plan.target.name: target.version()}
     started = datetime.datetime.now(datetime.UTC)
+    left = None if plan.slo is None else remembered.budget(plan.slo, where, started)
+    learnt = remembered.learn(plan, where)
     folder = store.create(where, plan.case, plan.seed, started.astimezone())
     display.say(f"trial   {folder.root}")
-    write_text(folder.plan, plan.to_text())
-    store.write_record(folder, "running", started, versions=versions)
-    outcome = asyncio.run(_carry_out(plan, folder, display, keep=keep))
-    shutil.rmtree(folder.data, ignore_errors=True)  # left by an inner program that was killed
-    store.write_record(
-        folder,
-        outcome.status,
-        started,
-        reason=outcome.reason,
-        versions=versions,
-        nodes=outcome.nodes,
-        leaks=outcome.leaks,
-        unplanned=outcome.unplanned,
-    )
+    with lever.running(folder.root, plan.case) as lock:
+        write_text(folder.plan, plan.to_text())
+        remembered.keep_baselines(folder, learnt)
+        if left is not None:
+            remembered.keep_budget(folder, left)
+        store.write_record(folder, "running", started, versions=versions)
+        outcome = asyncio.run(_carry_out(plan, folder, display, lock, keep=keep))
+        outcome.leaks += audit.left_on_host(folder)
+        store.write_record(
+            folder,
+            outcome.status,
+            started,
+            reason=outcome.reason,
+            versions=versions,
+            nodes=outcome.nodes,
+            leaks=outcome.leaks,
+            unplanned=outcome.unplanned,
+            ramps=outcome.ramps,
+        )
     if outcome.status == "failed" and not folder.history.is_file():
         raise InnerFailure(outcome.reason, outcome.exit_code)
     return finish(folder, display)
@@ -103,11 +114,14 @@ def finish(folder: TrialFolder, display: Display) -> judge.Judgement:
     return judgement
 
 
-async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep: bool) -> Outcome:
+async def _carry_out(
+    plan: Plan, folder: TrialFolder, display: Display, lock: int, *, keep: bool
+) -> Outcome:
     outcome = Outcome()
     argv = [*PROGRAM, str(folder.root)]
     reader, told = os.pipe()
-    relay = asyncio.create_task(_relay(reader, outcome, display))
+    beside = Beside(plan, folder, display.say)
+    relay = asyncio.create_task(_relay(reader, outcome, display, beside))
     try:
         with (folder.logs / "tool.log").open("wb") as log:
             code = await sandbox.run(
@@ -115,10 +129,15 @@ async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep:
                 isolation=plan.isolation,
                 stdout=told,
                 stderr=log,
+                env={**os.environ, lever.TRIAL_VARIABLE: str(folder.root)},
+                pass_fds=(lock,),
             )
     finally:
         os.close(told)
         await relay
+        await beside.close()
+    if beside.reason:
+        outcome.status, outcome.reason = "aborted", beside.reason
     if outcome.status == "failed" and not outcome.reason:
         if code in KILLED:
             outcome.status, outcome.reason = "interrupted", "killed before it could heal and end"
@@ -127,7 +146,7 @@ async def _carry_out(plan: Plan, folder: TrialFolder, display: Display, *, keep:
     return outcome
 
 
-async def _relay(reader: int, outcome: Outcome, display: Display) -> None:
+async def _relay(reader: int, outcome: Outcome, display: Display, beside: Beside) -> None:
     """Pass on the inner program's events until nobody holds the other end of the pipe."""
     stream = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     loop = asyncio.get_running_loop()
@@ -137,7 +156,9 @@ async def _relay(reader: int, outcome: Outcome, display: Display) -> None:
     try:
         while line := await stream.readline():
             with contextlib.suppress(ValueError):
-                _take(cast(dict[str, Json], json.loads(line)), outcome, display)
+                event = cast(dict[str, Json], json.loads(line))
+                beside.hear(event)
+                _take(event, outcome, display)
     finally:
         transport.close()
 
@@ -153,6 +174,8 @@ def _take(event: dict[str, Json], outcome: Outcome, display: Display) -> None:
             outcome.reason = str(event.get("reason", ""))
             outcome.leaks = tuple(map(str, cast(list[Json], event.get("leaks", []))))
             outcome.unplanned = tuple(map(str, cast(list[Json], event.get("unplanned", []))))
+            ramps = cast(list[Json], event.get("ramps", []))
+            outcome.ramps = tuple(map(RampOutcome.model_validate, ramps))
         case "error":
             outcome.reason = str(event["text"])
             outcome.exit_code = int(cast(int, event.get("exit_code", 70)))
@@ -164,6 +187,25 @@ def _tail(folder: TrialFolder, code: int) -> str:
     except OSError:
         text = ""
     return f"the inner program ended with status {code}: {text[-TAIL_CHARS:] or 'no output'}"
+
+
+def forbid_now(plan: Plan, now: datetime.datetime) -> None:
+    """Raise `Unavailable` where the lever or the case's time windows forbid faults at `now`."""
+    if not plan.faults:
+        return
+    lever.forbid_if_pulled()
+    windows = plan.safety.windows
+    if not windows:
+        return
+    allowed = "; ".join(window.sentence() for window in windows)
+    end = closes(windows, now)
+    needed = plan.phases.before_s + plan.phases.faults_s
+    if end is None or end < now + datetime.timedelta(seconds=needed):
+        left = "is outside" if end is None else f"leaves {(end - now).total_seconds():.0f} s"
+        raise Unavailable(
+            f"{now:%a %H:%M} UTC {left} of the case's time windows ({allowed}), and the faults "
+            f"need {needed:.0f} s from now\n\nhint: run it in its time, or --faults none"
+        )
 
 
 def check_unavailable(plan: Plan) -> None:

@@ -12,11 +12,20 @@ from seatrial import targets, workloads
 from seatrial.case import Case
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
-from seatrial.fault import CLUSTER, SIZES, PlannedFault
+from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
-from seatrial.runner.quorum import analyse
+from seatrial.runner.limits import (
+    check_safety,
+    fit_victims,
+    planned_ramps,
+    planned_safety,
+    possible,
+    victims_max,
+)
+from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
-from seatrial.schedule import FaultChoice
+from seatrial.runner.suited import check_target
+from seatrial.schedule import FaultChoice, leaves
 from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
 from seatrial.target import Target
@@ -58,9 +67,13 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
     _check_cluster(case, target)
-    phases = _phases(case.time_limit_s, bool(case.schedule.choices))
+    case = fit_victims(case, names, target, narrow=overrides.nodes is not None)
+    check_safety(case, names)
+    phases = _phases(case.time_limit_s, case.schedule.root is not None)
     planned = _faults(case, phases, names, seed, _where(overrides))
+    check_target(planned, target, names)
     workload = workloads.make(case.workload, case.settings)
+    quorum = analyse(planned, names)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
     return Plan(
         case=case.name,
@@ -81,7 +94,10 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         ),
         phases=phases,
         faults=planned,
-        quorum=analyse(planned, names),
+        quorum=quorum,
+        blast=blast(quorum, names),
+        ramps=planned_ramps(case),
+        safety=planned_safety(case, names),
         steady_states=_placed(case.steady_states, overrides.prometheus),
         prometheus=_server(case.steady_states, overrides.prometheus),
         slo=case.slo,
@@ -164,9 +180,9 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.target is not None:
         changes["target"] = overrides.target
     if overrides.faults is not None:
-        known = {choice.kind: choice for choice in case.schedule.choices}
+        known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
-        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices, "pattern": None})
     elif _where(overrides) == CLUSTER:
         # A case is written for both engines; what was not asked for by name is left out.
         choices = tuple(
@@ -226,13 +242,6 @@ def _check_cluster(case: Case, target: Target) -> None:
             f"{case.nodes} nodes: {target.name} can be made of {counts}\n\n"
             f"hint: --nodes {min(target.node_counts, key=lambda n: abs(n - case.nodes - 0.1))}"
         )
-    roles = (*SIZES, *target.roles)
-    for choice in case.schedule.choices:
-        for victims in choice.victims:
-            if victims not in roles:
-                raise UsageError(
-                    f"fault {choice.kind!r} on {victims!r}: {target.name} knows {', '.join(roles)}"
-                )
 
 
 def _phases(time_limit_s: float, faults: bool) -> PlannedPhases:
@@ -256,25 +265,12 @@ def _faults(
     seed: int,
     isolation: str,
 ) -> tuple[PlannedFault, ...]:
-    choices = tuple(_possible(choice, names, isolation) for choice in case.schedule.choices)
-    schedule = case.schedule.model_copy(update={"choices": choices})
-    touches = {choice.kind: fault_shelf.kind(choice.kind).touches for choice in choices}
+    schedule = possible(case.schedule, names, isolation)
+    touches = {
+        choice.kind: fault_shelf.kind(choice.kind).touches for choice in leaves(schedule.root)
+    }
     stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
-    return expand(schedule, stretch, names, seed, touches)
-
-
-def _possible(choice: FaultChoice, names: Sequence[str], isolation: str) -> FaultChoice:
-    """The choice without the option sets that this cluster is too small for.
-
-    Raises `UsageError` with the reason where none is left.
-    """
-    kind = fault_shelf.kind(choice.kind)
-    reasons = [kind.unavailable(isolation, names, options) for options in choice.options]
-    kept = tuple(o for o, reason in zip(choice.options, reasons, strict=True) if not reason)
-    if not kept:
-        hint = "" if "hint:" in reasons[0] else "\n\nhint: --faults kill,pause"
-        raise UsageError(f"fault {choice.kind!r} cannot be done here: {reasons[0]}{hint}")
-    return choice.model_copy(update={"options": kept})
+    return expand(schedule, stretch, names, seed, touches, victims_max(case, names))
 
 
 def _checkers(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from seatrial import __version__
 from seatrial.errors import CannotCreate
-from seatrial.trial import TrialFolder, TrialRecord, write_text
+from seatrial.trial import RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import Json
 
 DEFAULT_STORE = Path("trials")
@@ -85,6 +85,7 @@ def write_record(
     nodes: Mapping[str, Mapping[str, Json]] | None = None,
     leaks: tuple[str, ...] = (),
     unplanned: tuple[str, ...] = (),
+    ramps: tuple[RampOutcome, ...] = (),
 ) -> None:
     """Write `trial.json`."""
     record = TrialRecord.model_validate(
@@ -98,6 +99,7 @@ def write_record(
             "nodes": nodes or {},
             "leaks": leaks,
             "unplanned": unplanned,
+            "ramps": ramps,
         }
     )
     write_text(folder.record, record.model_dump_json(indent=2) + "\n")

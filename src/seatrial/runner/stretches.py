@@ -55,10 +55,12 @@ async def run_stretches(
     enter: Enter,
     clock: Callable[[], int],
     stop: asyncio.Event,
+    over: asyncio.Event | None = None,
     warm_up: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Carry the load through its stretches, or until `stop`; the load has ended on return.
 
+    `over` ends the stretch of faults before its time (an abort); what comes after it stays.
     `warm_up` runs under the load before its first stretch: what is measured needs something to
     measure.
 
@@ -68,8 +70,8 @@ async def run_stretches(
     running = asyncio.create_task(load.run(end_of_load), name="load")
     watcher = asyncio.create_task(relay(stop, end_of_load))
 
-    async def until(at_ns: int) -> bool:
-        return await _until((at_ns - clock()) / 1e9, running, stop)
+    async def until(at_ns: int, early: asyncio.Event | None = None) -> bool:
+        return await _until((at_ns - clock()) / 1e9, running, stop, early)
 
     try:
         if warm_up is not None:
@@ -83,7 +85,7 @@ async def run_stretches(
         from_ns = clock() - int(phases.before_s * 1e9)
         enter("workload", phases.faults_s)
         harm.begin(from_ns)
-        await until(from_ns + int((phases.before_s + phases.faults_s) * 1e9))
+        await until(from_ns + int((phases.before_s + phases.faults_s) * 1e9), over)
         enter("heal")
         healed = await harm.healed()
         if healed and not stop.is_set():
@@ -100,15 +102,19 @@ async def _wait_for(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-async def _until(left_s: float, load: asyncio.Task[None], stop: asyncio.Event) -> bool:
-    """Wait so long, or until the trial is stopped (True) or the load breaks (raises)."""
-    stopped = asyncio.create_task(stop.wait())
+async def _until(
+    left_s: float, load: asyncio.Task[None], stop: asyncio.Event, early: asyncio.Event | None
+) -> bool:
+    """Wait so long, or until `early`, or until the trial is stopped (True) or the load raises."""
+    events = [stop] if early is None else [stop, early]
+    waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(
-            {stopped, load}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
+            {*waits, load}, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
         )
     finally:
-        stopped.cancel()
+        for wait in waits:
+            wait.cancel()
     if load.done():
         load.result()
     return stop.is_set()

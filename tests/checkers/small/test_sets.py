@@ -28,6 +28,23 @@ def test_set_names_an_unexpected_element() -> None:
     assert anomalies(verdict) == ["unexpected"]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    ["i0 add 2; o0 add 2", "i1 add 2; o1 add 2; i0 add 3; n0 add 3"],
+)
+def test_set_does_not_miss_what_was_added_after_the_last_read(rest: str) -> None:
+    """A trial that was stopped before its final reads has lost nothing by it."""
+    verdict = judge("set", f"i0 add 1; o0 add 1; i1 read; o1 read [1]; {rest}")
+    assert verdict.verdict is Validity.VALID
+    assert verdict.cause.endswith("; 1 element came later and nobody looked")
+
+
+def test_set_does_not_miss_what_was_acknowledged_while_the_last_read_ran() -> None:
+    """A read may take effect before an add that ran beside it."""
+    history = "i0 add 1; i1 read; o0 add 1; o1 read []; i2 add 2; n2 add 2"
+    assert anomalies(judge("set", history)) == []
+
+
 def test_set_accepts_recovered_and_unread_indeterminate_adds() -> None:
     """An add that nobody acknowledged may be there or not; only the last read counts."""
     history = "i0 add 1; n0 add 1; i2 add 2; n2 add 2; i1 read; o1 read []; i1 read; o1 read [1]"

@@ -7,7 +7,7 @@ import pytest
 from seatrial.errors import UsageError
 from seatrial.history import History, HistoryBuilder
 from seatrial.op import NEMESIS, Op, Type
-from seatrial.verdict import Validity
+from seatrial.verdict import Json, Validity
 from tests.checkers.small.tiny import judge
 
 MS = 1_000_000
@@ -94,3 +94,44 @@ def test_a_wrong_option_is_named() -> None:
     """A threshold that is no number is the user's mistake and is said so."""
     with pytest.raises(UsageError, match="'min_ok' is 'many'"):
         judge("stats", history("read@10"), min_ok="many")
+
+
+def alone_until(end_s: int, ops: str) -> History:
+    """The fault acts from 1 s to `end_s`; a read succeeded before it."""
+    return history(f"read@500 {ops}", inject_ms=1000, heal_ms=end_s * 1000)
+
+
+OVERLAP: list[Json] = [f"{8000 * MS}-{9000 * MS}"]
+
+
+def test_only_the_overlap_with_another_fault_is_excused() -> None:
+    """A fault alone for 7 s in which nothing succeeds is not excused by one second of company."""
+    dead = alone_until(9, "read!2000 read!8500")
+    lives = alone_until(9, "read@7000 read!8500")
+
+    assert judge("stats", lives, may_stop_ns=OVERLAP).verdict is Validity.VALID
+    verdict = judge("stats", dead, may_stop_ns=OVERLAP)
+    assert verdict.verdict is Validity.UNKNOWN
+    said = "was alive, apart from when everything may stop: 0 of 1"
+    assert said in verdict.cause
+
+
+def test_a_success_inside_the_overlap_does_not_stand_for_the_rest() -> None:
+    """What succeeds while everything may stop says nothing about the fault alone."""
+    verdict = judge("stats", alone_until(9, "read!2000 read@8500"), may_stop_ns=OVERLAP)
+    assert verdict.verdict is Validity.UNKNOWN
+
+
+def test_too_short_a_rest_beside_an_overlap_asks_for_nothing() -> None:
+    """After an overlap nodes have to come back first."""
+    short = alone_until(11, "read@2000 read!8500 read!10000")
+    long = alone_until(15, "read@2000 read!8500 read!10000")
+
+    assert judge("stats", short, may_stop_ns=OVERLAP).verdict is Validity.VALID
+    assert judge("stats", long, may_stop_ns=OVERLAP).verdict is Validity.UNKNOWN
+
+
+def test_a_stretch_that_is_none_is_named() -> None:
+    """A wrong option is the user's mistake."""
+    with pytest.raises(UsageError, match="'may_stop_ns' is '9-8', which is not a stretch"):
+        judge("stats", history("read@10"), may_stop_ns=["9-8"])

@@ -17,7 +17,7 @@ from seatrial.engine.argo import inside, pods
 from seatrial.engine.argo.api import Api, ApiError
 from seatrial.engine.argo.pods import PodState
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER
+from seatrial.fault import CLUSTER, Shape
 from seatrial.target import Node, Placement, Target
 
 #: How soon a node that is not ready is asked again.
@@ -131,6 +131,10 @@ class ClusterWorld:
     def leases(self, source: str, destination: str) -> int:
         """Nothing here cuts links but Chaos Mesh, which keeps its own books."""
         return 0
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """None by our books, for the same reason."""
+        return {}
 
     def _process(self, node: str) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.engine.lab.calls import LINE_BYTES_MAX, Server
 from seatrial.engine.lab.world import Lab
@@ -110,6 +111,8 @@ class Holder:
             scratch=folder / "data",
             logs=folder / "logs",
             isolation=plan.isolation,
+            seed=plan.seed,
+            volumes=shelf.volume_need(plan.faults),
         )
         self._lease_s = lease_s
         self._start: asyncio.Task[None] | None = None

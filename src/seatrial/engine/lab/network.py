@@ -253,11 +253,9 @@ class Network:
             for other in self._rooms.values():
                 if other is not room and table.get(_ip(other.number)) != _mac(other.number):
                     found.append(f"link {room.name} → {other.name} is cut")
-            now = room.thread.submit(remains, room)
-            found += [
-                f"{room.name} has {thing}"
-                for thing in sorted(now.result(_AUDIT_TIMEOUT_S) - room.before)
-            ]
+            now = room.thread.submit(remains, room).result(_AUDIT_TIMEOUT_S)
+            found += [f"{room.name} has {thing}" for thing in sorted(now - room.before)]
+            found += [f"{room.name} lacks {thing}" for thing in sorted(room.before - now)]
         return tuple(found)
 
     async def stop(self) -> None:

@@ -191,25 +191,22 @@ def judge(sent: int, packet_bytes: int, arrivals: Sequence[Arrival]) -> Arrivals
     """What became of `sent` datagrams, from (moment, payload) of each arrival. O(n log n)."""
     size = max(packet_bytes, PACKET_BYTES_MIN) - HEADERS_BYTES
     first: dict[int, tuple[int, int]] = {}
-    duplicated, corrupted = 0, 0
-    damaged: set[int] = set()
+    duplicated = corrupted = nameless = 0
     for moment, data in sorted(arrivals, key=lambda arrival: arrival[0]):
         head, rest = data[: _HEAD.size], data[_HEAD.size + _SUM.size :]
         check = data[_HEAD.size : _HEAD.size + _SUM.size]
         if len(data) != size or check != _SUM.pack(crc32(head)):
-            corrupted += 1
+            corrupted, nameless = corrupted + 1, nameless + 1
             continue
         _, number, began = _HEAD.unpack(head)
-        if any(rest):
-            corrupted += 1
-            damaged.add(number)
+        corrupted += any(rest)
         if number in first:
             duplicated += 1
         else:
             first[number] = (moment, began)
     return Arrivals(
         sent=sent,
-        arrived=len(first),
+        arrived=min(len(first) + nameless, sent),
         duplicated=duplicated,
         corrupted=corrupted,
         overtaking=_overtaking([*first]),

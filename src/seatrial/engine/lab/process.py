@@ -107,6 +107,7 @@ class NodeProcess:
         self._pidfd = -1
         self._gone = asyncio.Event()
         self._planned = self._held = False
+        self._excuses: set[str] = set()
         self._quick_exits = self._restarts = 0
         self._again: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -134,6 +135,20 @@ class NodeProcess:
         async with self._lock:  # a start under way ends first, else it would be missed
             await self._kill()
 
+    async def end(self, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after a grace; stays down until `restart`."""
+        self._held = True
+        async with self._lock:
+            if self._popen is None:
+                return
+            self._planned = True
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), grace_s)
+                return
+            await self._kill()
+
     async def stop(self, *, orderly: bool) -> None:
         """End it for good: by SIGKILL, or `orderly` by SIGTERM and SIGKILL after a bound."""
         self.automatic, self._held = False, True
@@ -156,6 +171,10 @@ class NodeProcess:
         if self._popen is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
+
+    def excuse(self, fault: str, excused: bool) -> None:
+        """While a fault excuses it, an end of the process counts as planned."""
+        (self._excuses.add if excused else self._excuses.discard)(fault)
 
     def last_words(self) -> str:
         """The last lines of the log."""
@@ -240,7 +259,7 @@ class NodeProcess:
             Exit(
                 node=self.name,
                 pid=process.pid,
-                planned=self._planned,
+                planned=self._planned or bool(self._excuses),
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
                 uptime_s=uptime_s,

@@ -6,26 +6,20 @@ Prints one JSON object: the name of each thing tried → "" or why it does not w
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import struct
 import sys
 import tempfile
 from collections.abc import Callable
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from seatrial.engine.lab import syscalls
-from seatrial.engine.lab.network import DEVICE, Network
+from seatrial.engine.lab.network import Network
 from seatrial.errors import SeatrialError
+from seatrial.fault import Shape
 
 TIMEOUT_S = 10.0
 _ARRIVAL_S = 2.0
 _SILENCE_S = 0.1
-_TUNSETIFF = 0x400454CA
-_IFF_TUN_NO_PI = 0x1001
 
 
 async def rehearse() -> dict[str, str]:
@@ -33,9 +27,9 @@ async def rehearse() -> dict[str, str]:
     network = Network(("n1", "n2"), ())
     found = {"network": await _network(network)}
     if not found["network"]:
-        found["netem"] = await network._rooms["n1"].call(_attempt, _netem)
+        found["tun"] = await _shaped(network)
     await network.stop()
-    for name, action in (("tun", _tun), ("fuse", _fuse), ("tmpfs", _tmpfs)):
+    for name, action in (("fuse", _fuse), ("tmpfs", _tmpfs)):
         found[name] = _attempt(action)
     return found
 
@@ -51,33 +45,32 @@ async def _network(network: Network) -> str:
             return "packets pass a link that is cut"
         if not await network.reaches("n2", "n1", _ARRIVAL_S):
             return "a cut stops the other direction too"
+        await network.mend("n1", "n2")
     except (SeatrialError, OSError) as error:
         return str(error).splitlines()[0]
     return ""
 
 
+async def _shaped(network: Network) -> str:
+    """A link that loses all through user space, and is whole again."""
+    try:
+        await network.shape("rehearsal", "n1", "n2", Shape("loss", percent=100))
+        if await network.reaches("n1", "n2", _SILENCE_S):
+            return "packets do not take the way through user space"
+        await network.unshape("rehearsal", "n1", "n2")
+        if not await network.reaches("n1", "n2", _ARRIVAL_S):
+            return "a faulty link does not heal"
+    except (SeatrialError, OSError) as error:
+        return str(error).splitlines()[0]
+    return "; ".join(network.broken())
+
+
 def _attempt(action: Callable[[], None]) -> str:
     try:
         action()
-    except NetlinkError as error:
-        return os.strerror(error.code)
     except OSError as error:
         return str(error)
     return ""
-
-
-def _netem() -> None:
-    with IPRoute() as netlink:
-        (index,) = netlink.link_lookup(ifname=DEVICE)
-        netlink.tc("add", "netem", index=index, handle="1:", delay=1000)
-
-
-def _tun() -> None:
-    device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"rehearsal0", _IFF_TUN_NO_PI))
-    finally:
-        os.close(device)
 
 
 def _fuse() -> None:

@@ -8,9 +8,12 @@ and the faults that were on them are told when they are healed: such a fault did
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from seatrial.engine.lab.shaper.control import Shaper
 from seatrial.engine.lab.shaper.program import QUEUE_PACKETS
@@ -78,18 +81,23 @@ class Shaping:
         async with self._lock:
             if fault in self._books.get(address, {}):
                 return
-            shaper = await self._running()
-            await shaper.ask(
-                "add",
-                address=address,
-                fault=fault,
-                action=shape.action,
-                values={k: v for k, v in asdict(shape).items() if k != "action"},
-                seed=f"{self._seed} {fault} {self._place.name} {address}",
-            )
-            if address not in self._books:
-                await self._place.call(_add_route, self._place, address)
+            fresh = address not in self._books
             self._books.setdefault(address, {})[fault] = shape
+            try:
+                shaper = await self._running()
+                await shaper.ask(
+                    "add",
+                    address=address,
+                    fault=fault,
+                    action=shape.action,
+                    values={k: v for k, v in asdict(shape).items() if k != "action"},
+                    seed=f"{self._seed} {fault} {self._place.name} {address}",
+                )
+                if fresh:
+                    await self._place.call(_add_route, self._place, address)
+            except BaseException:
+                await self._forget(address, fault)
+                raise
 
     async def remove(self, address: str, fault: str) -> None:
         """Undo one `add`; packets that wait go on at once. Raises `Unavailable` if the shaper
@@ -157,5 +165,7 @@ def _add_route(place: Place, address: str) -> None:
 
 
 def _remove_route(place: Place, address: str) -> None:
-    for index in place.netlink.link_lookup(ifname=TUN):
+    """Whatever is left all the same is found by the audit."""
+    with contextlib.suppress(NetlinkError):
+        (index,) = place.netlink.link_lookup(ifname=TUN) or (0,)
         place.netlink.route("del", dst=f"{address}/32", oif=index, scope=_SCOPE_LINK)

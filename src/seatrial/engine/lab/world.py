@@ -11,16 +11,34 @@ from pathlib import Path
 from types import TracebackType
 
 from seatrial.engine.lab import init, syscalls
+from seatrial.engine.lab.burners import Burners
+from seatrial.engine.lab.clocks import Clocks
+from seatrial.engine.lab.inventory import of_machine
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
+from seatrial.engine.lab.operator import Operator
 from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
 from seatrial.engine.lab.sandbox import ISOLATIONS
 from seatrial.engine.lab.supervisor import Supervisor
+from seatrial.engine.lab.volume import probe
+from seatrial.engine.lab.volume.volumes import Volumes
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import Arrivals, Shape, Traffic, World
+from seatrial.fault import (
+    Arrivals,
+    Burn,
+    Burnt,
+    DiskCall,
+    DiskRule,
+    Shape,
+    Traffic,
+    VolumeNeed,
+    World,
+)
 from seatrial.target import Command, Node, Target
+from seatrial.verdict import Json
 
+PLAIN = VolumeNeed()
 START_TIMEOUT_S = 30.0
 #: How soon a node that is not ready is asked again.
 READY_INTERVAL_S = 0.05
@@ -38,8 +56,14 @@ class LabWorld:
         links: Links,
         supervisor: Supervisor,
         target: Target,
+        volumes: Volumes,
+        operator: Operator,
+        burners: Burners,
+        clocks: Clocks,
     ) -> None:
         self._isolation = isolation
+        self._volumes, self._operator = volumes, operator
+        self._burners, self._clocks = burners, clocks
         self._nodes = {node.name: node for node in nodes}
         self._links, self._supervisor, self._target = links, supervisor, target
 
@@ -131,6 +155,110 @@ class LabWorld:
         """Who plays which role now."""
         return await self._target.locate(tuple(self._nodes.values()))
 
+    async def end(self, node: str, grace_s: float) -> None:
+        """An orderly end; the node stays down until `restart`."""
+        await self._supervisor[node].end(grace_s)
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """Whether an end of the node's process is the plan's doing."""
+        self._supervisor[node].excuse(fault, excused)
+
+    async def rule_disk(self, node: str, fault: str, rules: Sequence[DiskRule]) -> None:
+        """Let `rules` be what `fault` does to the node's disk."""
+        await self._volumes.rule(node, fault, rules)
+
+    async def limit_disk(self, node: str, fault: str, free_bytes: int | None) -> None:
+        """Leave the node's disk so much space; None ends it."""
+        await self._volumes.limit(node, fault, free_bytes)
+
+    async def cut_disk_power(self, node: str) -> None:
+        """From now on nothing reaches the node's disk."""
+        await self._volumes.cut_power(node)
+
+    async def restore_disk_power(self, node: str) -> Mapping[str, Json]:
+        """Throw away what had not reached the disk."""
+        return await self._volumes.restore_power(node)
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume."""
+        return await probe.try_calls(self._nodes[node].data_dir, methods, times)
+
+    async def fill_disk(self, node: str, size: int) -> DiskCall:
+        """Write a new file of `size` bytes on the node's volume, and remove it."""
+        return await probe.fill(self._nodes[node].data_dir, size)
+
+    async def put_file(self, node: str, name: str, text: str, synced: bool) -> None:
+        """Write a small file on the node's volume."""
+        await probe.put(self._nodes[node].data_dir, name, text, synced=synced)
+
+    async def get_file(self, node: str, name: str) -> str | None:
+        """The text of a small file on the node's volume."""
+        return await probe.get(self._nodes[node].data_dir, name)
+
+    async def remove_file(self, node: str, name: str) -> None:
+        """Remove a file from the node's volume."""
+        await probe.remove(self._nodes[node].data_dir, name)
+
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster."""
+        return await self._operator.members()
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster."""
+        return await self._operator.remove_member(node)
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data."""
+        await self._operator.join_anew(node)
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on."""
+        await self._operator.use_binary(node, binary)
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs."""
+        return await self._operator.running_version(node)
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions."""
+        return await self._operator.compact(node, keep_revisions)
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        return await self._operator.is_compacted(node, revision)
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        await self._operator.defragment(node)
+
+    async def data_file(self, node: str) -> str:
+        """Which file holds the node's data now."""
+        return await self._operator.data_file(node)
+
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends it."""
+        if burn is None:
+            await self._burners.end(node, fault)
+        else:
+            await self._burners.burn(node, fault, burn)
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take."""
+        return await self._burners.taken(node, fault, over_s)
+
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts it right."""
+        if offset_ns is None:
+            await self._clocks.put_right(node, fault)
+        else:
+            await self._clocks.shift(node, fault, offset_ns)
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead, as the node says."""
+        return await self._operator.clock_offset(node)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
@@ -151,6 +279,7 @@ class Lab:
         start_timeout_s: float = START_TIMEOUT_S,
         scratch_bytes_max: int = SCRATCH_BYTES_MAX,
         seed: int = 0,
+        volumes: VolumeNeed = PLAIN,
     ) -> None:
         if isolation not in ISOLATIONS:
             raise UsageError(f"isolation {isolation!r} is none of {', '.join(ISOLATIONS)}")
@@ -161,14 +290,19 @@ class Lab:
         self.nodes: tuple[Node, ...] = ()
         self._target, self._names = target, tuple(names)
         self._scratch, self._logs = scratch, logs
-        self._start_timeout_s, self._bytes_max = start_timeout_s, scratch_bytes_max
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self._start_timeout_s, self._bytes = start_timeout_s, min(scratch_bytes_max, memory // 2)
         self._links: Links = (
             Network(names, target.port_names, seed)
             if isolation == "namespace"
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
+        self._volumes, self._operator = Volumes(volumes), Operator(target)
+        self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._made_scratch = self._mounted = self._started = False
+        self._before: frozenset[str] = frozenset()
 
     @property
     def world(self) -> World:
@@ -189,13 +323,26 @@ class Lab:
         if self.isolation == "namespace":
             _insist_on_a_sandbox()
         self._make_folders()
+        await self._volumes.start(self._scratch, self._names, self._bytes)
         await self._links.start()
         self.nodes = tuple(self._place(name) for name in self._names)
+        self._operator.place(self.nodes)
         self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
+        self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._world = LabWorld(
-            self.isolation, self.nodes, self._links, self._supervisor, self._target
+            self.isolation,
+            self.nodes,
+            self._links,
+            self._supervisor,
+            self._target,
+            self._volumes,
+            self._operator,
+            self._burners,
+            self._clocks,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
+        self._before = self._inventory()
         self._started = True
 
     def _make_folders(self) -> None:
@@ -205,8 +352,7 @@ class Lab:
             self._logs.mkdir(parents=True, exist_ok=True)
             if self.isolation == "namespace":
                 flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-                memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-                size = f"size={min(self._bytes_max, memory // 2)},mode=0700"
+                size = f"size={self._bytes},mode=0700"
                 syscalls.mount("seatrial", str(self._scratch), "tmpfs", flags, size)
                 self._mounted = True
             for name in self._names:
@@ -226,7 +372,7 @@ class Lab:
     def _process(self, node: Node) -> NodeProcess:
         def command() -> Command:
             rejoin = any(node.data_dir.iterdir())
-            return self._target.command(node, self.nodes, rejoin=rejoin)
+            return self._operator.target(node.name).command(node, self.nodes, rejoin=rejoin)
 
         return NodeProcess(
             node.name,
@@ -247,16 +393,31 @@ class Lab:
         if not self._started:
             return
         await self._links.mend_all()
+        await self._burners.end_all()
+        await self._clocks.put_all_right()
+        await self._volumes.heal()
         await self._supervisor.heal()
 
     def audit(self) -> tuple[str, ...]:
-        """What is still broken, by the kernel's own tables: links, processes; empty is good."""
+        """What is still broken or was left behind since `start`, by the kernel's own tables.
+
+        Links, nodes, and whatever is there now and was not then (or was then and is not now).
+        """
         if not self._started:
             return ()
-        found = list(self._links.broken())
+        found = [*self._links.broken(), *self._volumes.broken(), *self._burners.left()]
+        found += self._clocks.left()
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
+        now = self._inventory()
+        found += [f"{line} was left behind" for line in sorted(now - self._before)]
+        found += [f"{line} is gone" for line in sorted(self._before - now)]
         return tuple(found)
+
+    def _inventory(self) -> frozenset[str]:
+        """Mounts, processes and namespaces apart from the nodes' own."""
+        pids = [self._supervisor[name].pid for name in self._names]
+        return of_machine(pid for pid in pids if pid is not None)
 
     async def stop(self, keep: Path | None = None) -> None:
         """End the nodes, free network and data; safe after a `start` that failed.
@@ -270,6 +431,8 @@ class Lab:
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:
+            await self._burners.end_all()
+            await self._volumes.stop()
             await self._links.stop()
             with contextlib.suppress(OSError):
                 if self._mounted:
@@ -277,13 +440,14 @@ class Lab:
                     self._mounted = False
             for name in self._names:
                 shutil.rmtree(self._scratch / name, ignore_errors=True)
+            shutil.rmtree(self._scratch / ".disks", ignore_errors=True)
             if self._made_scratch:
                 with contextlib.suppress(OSError):
                     self._scratch.rmdir()
 
     def _copy_data(self, keep: Path) -> None:
         try:
-            shutil.copytree(self._scratch, keep)
+            shutil.copytree(self._scratch, keep, ignore=shutil.ignore_patterns(".disks"))
         except (OSError, shutil.Error) as error:
             raise CannotCreate(
                 f"the nodes' data cannot be kept in {keep}: {error}\n\nhint: free some space"

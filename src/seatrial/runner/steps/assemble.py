@@ -62,6 +62,9 @@ def assemble(rooms: Rooms, plan: Plan) -> None:
     load = rooms.find("workload", "load.json", LoadRecord)
     if (rooms.room("workload") / "history.arrow").is_file():
         _write_history(rooms, plan, load)
+    samples = rooms.room("workload") / "samples.jsonl"
+    if samples.is_file():
+        write_text(folder.samples, samples.read_text(encoding="utf-8"))
     for fault in plan.faults:
         path = rooms.room(fault.id) / "evidence" / f"{fault.id}.json"
         if path.is_file():

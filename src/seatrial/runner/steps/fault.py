@@ -10,6 +10,7 @@ from seatrial.engine.site import Board
 from seatrial.errors import Unavailable
 from seatrial.op import Op
 from seatrial.runner.judge import fault_part
+from seatrial.runner.lookout import until_pulled
 from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.steps import notices
 from seatrial.runner.steps.axis import Axis
@@ -43,6 +44,7 @@ async def fault(step: Step) -> Outcome:
             watchers = [
                 asyncio.create_task(axis.watch(stop.set), name="axis"),
                 asyncio.create_task(_watch(site.board, stop), name="stop"),
+                asyncio.create_task(_obey_lever(stop), name="lever"),
             ]
             try:
                 nemesis = Nemesis(
@@ -106,6 +108,12 @@ async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | Non
             raise Unavailable(f"the stretch of faults did not begin within {STRETCH_WAIT_S:g} s")
         await asyncio.sleep(notices.POLL_S)
     return None
+
+
+async def _obey_lever(stop: asyncio.Event) -> None:
+    """Heal at once when somebody pulls the safety lever of this machine."""
+    await until_pulled()
+    stop.set()
 
 
 async def _watch(board: Board, stop: asyncio.Event) -> None:

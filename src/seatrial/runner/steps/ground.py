@@ -21,6 +21,11 @@ _POLL_S = 0.1
 async def preflight(step: Step) -> Outcome:
     """Whether the plan can be carried out here; nothing is made."""
     plan = step.plan
+    if plan.ramps or plan.safety.aborts:
+        raise Unavailable(
+            "a ramp or an abort needs somebody who sees load and faults at once, which no step "
+            "does\n\nhint: seatrial run, in the lab"
+        )
     for fault in plan.faults:
         reason = shelf.kind(fault.kind).unavailable(
             CLUSTER if plan.engine == "argo" else plan.isolation, plan.target.nodes, fault.options

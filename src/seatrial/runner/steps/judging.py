@@ -37,6 +37,7 @@ async def check(step: Step) -> Outcome:
     assemble(step.rooms, step.plan)
     history = load_arrow(step.rooms.folder.history).history
     limits = step.plan.limits
+    options = judge.planned_options(step.plan, history)
     verdict = judge.check_history(
         history,
         {name: options[name]},

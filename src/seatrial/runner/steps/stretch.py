@@ -82,10 +82,12 @@ async def _until_over(step: Step, when: str, board: Board, line: LineClient) -> 
 
 
 def _judge(step: Step, when: str, path: Path) -> Outcome:
+    """Judge what the ops tell; what is sampled is judged with the whole, at the end."""
     history = load_arrow(path).history
     found: dict[str, Reading] = {}
     judged: list[Validity] = []
-    for result in evaluate(step.plan.steady_states, history, planned_faults=0):
+    of_ops = [state for state in step.plan.steady_states if state.probe.source == "ops"]
+    for result in evaluate(of_ops, history, planned_faults=0):
         for reading in result.readings:
             if reading.when == when:
                 found[result.name] = reading

@@ -14,6 +14,7 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import store
 from seatrial.runner.load import Load
+from seatrial.runner.probing import Probing
 from seatrial.runner.steps import figures, notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
 from seatrial.runner.steps.notices import HealNotice, StopNotice, WorkloadNotice
@@ -108,6 +109,14 @@ class Carried:
         self.clock_record = LoadClock(identity=identity(), zero_ns=self.zero_ns)
         first = WorkloadNotice(state="running", line=line.advertise, clock=self.clock_record)
         self.voice = Voice(site.board, first)
+        self.probing = Probing(
+            step.plan,
+            self.clock,
+            samples=step.path / "samples.jsonl",
+            scratch=step.path / "prometheus",
+            log=step.path / "prometheus.log",
+            places=("lab", "host"),
+        )
         self.harm = HarmElsewhere(site.board, step.plan, self.voice, self.stop)
         self.phase = ""
 
@@ -121,10 +130,15 @@ class Carried:
         self.phase = phase
         self.writer.append(Op(Type.INFO, NEMESIS, "phase", phase, time_ns=now))
         self.writer.flush()
-        if self.voice.notice.load_start_ns is None:
+        if self.voice.notice.load_start_ns is None and phase != "warm-up":
             self.voice.say(load_start_ns=now)
         self.voice.say(phase=phase)
         self.step.say(phase if seconds is None else f"{phase} ({seconds:g} s)")
+
+    async def warm_up(self) -> None:
+        """Wait until what is sampled has answered once."""
+        for silent in await self.probing.warm_up():
+            self.step.say(f"nothing read yet: {silent}")
 
     def halt(self, why: str) -> None:
         """End the load soon."""
@@ -137,6 +151,7 @@ class Carried:
         while True:
             await asyncio.sleep(FLUSH_S)
             self.writer.tick()
+            self.probing.flush()
             beats += 1
             try:
                 wish = await notices.find(self.site.board, notices.STOP, StopNotice)
@@ -177,6 +192,7 @@ async def _carry(carried: Carried) -> None:
     """Connect, and run through the stretches."""
     try:
         await carried.load.connect(carried.site.nodes)
+        await carried.probing.start(carried.load.target, carried.site.nodes)
         await run_stretches(
             carried.load,
             carried.harm,
@@ -184,9 +200,12 @@ async def _carry(carried: Carried) -> None:
             enter=carried.enter,
             clock=carried.clock,
             stop=carried.stop,
+            warm_up=carried.warm_up if carried.probing.asks else None,
         )
+        await carried.probing.end_of_load()
         carried.enter("quiesce")
     finally:
+        await carried.probing.close()
         ended = carried.voice.notice.model_copy(update={"state": "ended"})
         with contextlib.suppress(Unavailable):
             await notices.post(carried.site.board, notices.WORKLOAD, ended)

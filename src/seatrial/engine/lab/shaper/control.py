@@ -30,6 +30,7 @@ class Shaper:
     def __init__(self, process: Popen, control: socket.socket, died: Callable[[str], None]) -> None:
         self._process, self._control, self._died = process, control, died
         self._buffer = b""
+        self._number = 0
         self._lock = asyncio.Lock()
         self._gone = asyncio.Event()
         self._ending = False
@@ -85,21 +86,28 @@ class Shaper:
     async def ask(self, do: str, **fields: Json) -> Json:
         """Make a request; raises `Unavailable` with what it says, or when it is gone."""
         async with self._lock:
-            line = json.dumps({"do": do, **fields}).encode() + b"\n"
+            self._number += 1
+            line = json.dumps({"do": do, "number": self._number, **fields}).encode() + b"\n"
             try:
                 await asyncio.get_running_loop().sock_sendall(self._control, line)
+                return await self._answer()
             except OSError as error:
                 raise Unavailable(f"the process for faulty links is gone: {error}") from error
-            return await self._answer()
+            finally:
+                if not self.alive:
+                    self._control.close()
 
     async def _answer(self) -> Json:
+        """The answer to the last request; those to requests that were given up are passed over."""
+        answer: Mapping[str, Json] = {"number": -1}
         try:
-            line = await asyncio.wait_for(self._line(), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while answer["number"] != self._number:
+                    answer = json.loads(await self._line())
         except TimeoutError:
             raise Unavailable(
                 f"the process for faulty links did not answer within {ANSWER_TIMEOUT_S:g} s"
             ) from None
-        answer: Mapping[str, Json] = json.loads(line)
         if "error" in answer:
             raise Unavailable(
                 f"a link cannot be shaped in user space: {answer['error']}\n\n"
@@ -136,5 +144,7 @@ class Shaper:
         os.close(self._pidfd)
         self._gone.set()
         if not self._ending:
+            if not self._lock.locked():  # else `ask` closes it
+                self._control.close()
             how = f"signal {-code}" if code < 0 else f"exit status {code}"
             self._died(f"the process that shaped its links (pid {self.pid}) ended: {how}")

@@ -5,8 +5,8 @@ the TUN device (see tun.txt of the kernel's documentation), which lives as long 
 when this process ends, in whatever way, the kernel takes device and routes away and the links are
 whole. It ends when the socket does, and dies with the thread that started it.
 
-Requests and answers are JSON, one a line. `add` and `remove` a fault's box; `count` tells what
-the boxes did.
+Requests and answers are JSON, one a line, with a number that both carry: `add` and `remove` a
+fault's box, `count` what the boxes did.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Program:
         return max(0, min(dues) - time.monotonic_ns()) / 1e9 if dues else None
 
     def _read(self) -> None:
-        """Packets that are there, up to a batch; False of `BlockingIOError` when there are none."""
+        """Take the packets that are there, up to a batch."""
         read, tun, links, clock = os.read, self._tun, self._links, time.monotonic_ns
         with contextlib.suppress(BlockingIOError):
             for _ in range(BATCH):
@@ -91,10 +91,11 @@ class Program:
             self._control.sendall(json.dumps(answer).encode() + b"\n")
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, object]:
+        number = {"number": request["number"]}
         try:
-            return {"answer": getattr(self, f"_do_{request['do']}")(request)}
+            return {"answer": getattr(self, f"_do_{request['do']}")(request), **number}
         except (OSError, KeyError, ValueError) as error:
-            return {"error": f"{type(error).__name__}: {error}"}
+            return {"error": f"{type(error).__name__}: {error}", **number}
 
     def _do_add(self, request: Mapping[str, Any]) -> str:
         address = socket.inet_aton(request["address"])
@@ -170,9 +171,11 @@ def main() -> NoReturn:
     try:
         program = Program(control, open_tun(sys.argv[1]), sys.argv[2])
     except OSError as error:
-        control.sendall(json.dumps({"error": f"{sys.argv[1]}: {error}"}).encode() + b"\n")
+        control.sendall(
+            json.dumps({"error": f"{sys.argv[1]}: {error}", "number": 0}).encode() + b"\n"
+        )
         os._exit(1)
-    control.sendall(b'{"answer": "ready"}\n')
+    control.sendall(b'{"answer": "ready", "number": 0}\n')
     with contextlib.suppress(ConnectionError):
         program.run()
     os._exit(0)

@@ -1,0 +1,71 @@
+"""`seatrial stop`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from seatrial.cli.types import Duration
+from seatrial.errors import UsageError
+from seatrial.runner import halting, lever
+from seatrial.verdict import Json
+
+TIMEOUT_S = 60.0
+
+
+@click.command(epilog='Example: seatrial stop --all --reason "the office network is slow"')
+@click.option("--all", "everything", is_flag=True, help="Heal all running trials; forbid faults.")
+@click.option("--lift", is_flag=True, help="Allow faults again.")
+@click.option("--reason", default="", help="Why; it stands in the verdict of each trial.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default=f"{TIMEOUT_S:g}s",
+    show_default=True,
+    help="How long trials may take to heal before they are ended.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def stop(everything: bool, lift: bool, reason: str, timeout: float, as_json: bool) -> int:
+    """Pull or lift the safety lever.
+
+    --all: every trial of this user on this machine heals what it broke and ends `unknown` with
+    that cause; no fault begins until --lift. Exit status: 0, or 70 if a trial still lives.
+    """
+    if everything == lift:
+        raise UsageError("say --all or --lift\n\nhint: seatrial stop --all")
+    if lift:
+        return _lift(as_json)
+
+    def say(text: str) -> None:
+        if not as_json:
+            print(text, file=sys.stderr, flush=True)
+
+    say(f"the lever is {lever.lever_file()}")
+    stopped = halting.stop_all(reason, timeout, say)
+    lives = [one for one in stopped if one.how == "lives"]
+    if as_json:
+        trials: list[Json] = [
+            {"trial": str(one.trial.trial), "how": one.how, "seconds": round(one.seconds, 3)}
+            for one in stopped
+        ]
+        document: dict[str, Json] = {"lever": str(lever.lever_file()), "pulled": True}
+        click.echo(json.dumps({**document, "trials": trials}, ensure_ascii=False))
+    else:
+        for one in stopped:
+            click.echo(f"{one.trial.trial}: {one.how} after {one.seconds:.1f} s")
+        if not stopped:
+            click.echo("no trial was running")
+        click.echo("no fault begins until: seatrial stop --lift")
+    return 70 if lives else 0
+
+
+def _lift(as_json: bool) -> int:
+    before = lever.lift()
+    if as_json:
+        document: dict[str, Json] = {"lever": str(lever.lever_file()), "pulled": False}
+        click.echo(json.dumps({**document, "was": before.sentence if before else None}))
+    else:
+        click.echo(f"lifted: {before.sentence}" if before else "it was not pulled")
+    return 0
