@@ -140,6 +140,14 @@ class Api:
         """What stands at a path that is no JSON (a log, an artifact)."""
         return await self.run(lambda: self._try_again("GET", path, params, None, ""))
 
+    async def date(self) -> str:
+        """The server's clock, as its answers say it (HTTP's `Date`, whole seconds)."""
+        try:
+            answer = await self.run(lambda: self._ask("GET", "/version", None, None, ""))
+        except OSError as error:
+            raise ApiError("GET /version", 0, "NoAnswer", _no_answer(error)) from None
+        return answer[2].get("Date", "")
+
     async def run(self, work: Callable[[], T]) -> T:
         """Do something that waits for the network in a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

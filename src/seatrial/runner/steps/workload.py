@@ -31,6 +31,8 @@ ATTENDANCE_S = 180.0
 HEAL_WAIT_S = 300.0
 #: How often what waits is written to disk.
 FLUSH_S = 0.25
+#: Every so many times the board is told how many ops there were.
+TOLD_EVERY = 8
 
 
 class Voice:
@@ -153,6 +155,8 @@ class Carried:
             self.writer.tick()
             self.probing.flush()
             beats += 1
+            if beats % TOLD_EVERY == 0:
+                self.voice.say(ops=self.load.counters.completed)
             try:
                 wish = await notices.find(self.site.board, notices.STOP, StopNotice)
             except Unavailable as gone:
