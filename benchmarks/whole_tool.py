@@ -57,7 +57,7 @@ async def whole_loop(nodes: Sequence[Node], seconds: float, clients: int, path: 
             kind, error = Type.FAIL, str(failure)
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown)
-        return Op(kind, op.process, op.f, value, op.key, clock(), error)
+        return Op(kind, op.process, op.f, value, op.key, error=error)
 
     asyncio.get_running_loop().call_later(seconds, stop.set)
     with HistoryWriter(path) as writer:

@@ -107,6 +107,7 @@ class Arrivals:
     arrivals that can be told apart, in the order of sending. `overtaking` counts
     datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
     direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
+    `offered_bits_per_s` is what the datagrams alone would have come to.
     """
 
     sent: int
@@ -116,6 +117,7 @@ class Arrivals:
     overtaking: int
     latencies_ms: tuple[float, ...]
     bits_per_s: float = 0.0
+    offered_bits_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,7 @@ def fits(body: Object, query: Mapping[str, list[str]]) -> bool:
 class _Handler(BaseHTTPRequestHandler):
     cluster: Cluster
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""

@@ -131,7 +131,7 @@ async def left_behind(isolation: str, folder: Path) -> None:
         if not vdso.why_not():
             await world.shift_clock("n3", "wrong", 10**12)
             expected.append("the clock of n3 is still off")
-        assert sorted(lab.audit()) == sorted(expected)
+        assert set(expected) <= set(lab.audit()), lab.audit()
         assert (await world.fill_disk("n2", 1 << 20)).errno == errno.ENOSPC
         await lab.heal_everything()
         assert lab.audit() == ()

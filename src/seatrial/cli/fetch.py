@@ -68,7 +68,7 @@ def fetch(
 
 def _make_whole(folder: Path, plan: str) -> None:
     """Where the step `report` did not get so far, the folder is assembled from the rooms here."""
-    from seatrial.runner import judge
+    from seatrial.runner.plans import read_plan
     from seatrial.runner.steps.assemble import assemble
     from seatrial.runner.steps.rooms import Rooms
     from seatrial.trial import write_text
@@ -77,4 +77,4 @@ def _make_whole(folder: Path, plan: str) -> None:
     if not rooms.folder.plan.exists() and plan:
         write_text(rooms.folder.plan, plan)
     if rooms.folder.plan.exists() and not rooms.folder.record.exists():
-        assemble(rooms, judge.read_plan(rooms.folder))
+        assemble(rooms, read_plan(rooms.folder))

@@ -36,7 +36,8 @@ class Doubt:
 def render(material: Material, title: str = "", repeat: str = "") -> str:
     """The report as one HTML text that needs nothing else. O(n log n) in the ops."""
     history, verdict = material.history, material.verdict or VerdictDocument(cause=NO_VERDICT)
-    origin_ns = compute.origin_of(history)
+    before_s = material.plan.phases.before_s if material.plan is not None else None
+    origin_ns = compute.origin_of(history, before_s)
     faults = join(material, origin_ns)
     facts = None if history is None else compute.gather(history, faults, origin_ns)
     page: dict[str, object] = {

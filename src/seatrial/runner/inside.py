@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import signal
 import sys
@@ -24,9 +23,9 @@ from seatrial.fault import PlannedFault
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
-from seatrial.runner import audit, lever
+from seatrial.runner import audit
 from seatrial.runner.breaker import Breaker
-from seatrial.runner.halts import Halts
+from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.load import Load
 from seatrial.runner.lookout import Lookout, until_pulled, watched
 from seatrial.runner.nemesis import Nemesis
@@ -37,7 +36,6 @@ from seatrial.runner.roles import watch_roles
 from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.runner.watch import Watch
-from seatrial.safety import closes
 from seatrial.trial import TrialFolder
 from seatrial.verdict import Json
 
@@ -160,7 +158,7 @@ class Session:
         self.enter("prepare")
         await self.load.connect(lab.nodes)
         await self.probing.start(self.load.target, lab.nodes)
-        halts = Halts(self._forbidden)
+        halts = Halts(lambda: forbidden(self.plan))
         self.nemesis = Nemesis(
             lab.world,
             lambda: self.load.target.locate(lab.nodes),
@@ -204,13 +202,6 @@ class Session:
     async def _warm_up(self) -> None:
         for silent in await self.probing.warm_up():
             emit("note", text=f"nothing read yet: {silent}")
-
-    def _forbidden(self) -> str:
-        """Why no fault may begin now: the lever, or the wall clock."""
-        now = datetime.datetime.now(datetime.UTC)
-        if self.plan.safety.windows and closes(self.plan.safety.windows, now) is None:
-            return f"{now:%H:%M} UTC is outside of the case's time windows"
-        return lever.forbidden()
 
     async def _obey_lever(self) -> None:
         """End a trial with faults when somebody pulls the safety lever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -190,4 +191,5 @@ def _stayed(series: Series, row: int, limits: Limits) -> str:
         (part for part in limits.said.split(" and ") if ("at most" in part) == over), limits.said
     )
     ratio = said.partition("(")[2].partition(")")[0]
-    return f"stayed {'above' if over else 'below'} {ratio or f'{bound:g}'}"
+    told = re.sub(r"^(\S+) × (.*) before$", r"\1 × the baseline of \2", ratio)
+    return f"stayed {'above' if over else 'below'} {told or f'{bound:g}'}"

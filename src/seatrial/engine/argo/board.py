@@ -57,6 +57,7 @@ class ConfigMapBoard:
                 return True  # it was written, and the answer was lost on the way
             last = 0 if before is None else before.version
             if version is not None and version != last:
+                self._remember(found)  # who was refused reads what is there, not what was
                 return False
             text = _Stored(version=last + 1, document=document, writer=writer).model_dump_json()
             try:

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
+
+from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.engine.argo import chaos, kinds, paths, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
@@ -40,6 +43,13 @@ MANAGER = "seatrial"
 FORCE = {"fieldManager": MANAGER, "force": "true"}
 
 
+class PodMark(BaseModel):
+    """Which pod a node was when the trial began, and how often its containers had been started."""
+
+    uid: str
+    restarts: int
+
+
 class ArgoSite:
     """`seatrial.engine.site.Site` on a cluster."""
 
@@ -51,7 +61,9 @@ class ArgoSite:
         placement: Placement,
         nodes: Sequence[PlacedNode],
         bounds: Bounds = BOUNDS,
+        untouched: Mapping[str, PodMark] | None = None,
     ) -> None:
+        self._untouched = untouched or {}
         self._bounds = bounds
         self._api, self._run, self._placement = api, run, placement
         self._target = target
@@ -104,8 +116,20 @@ class ArgoSite:
         return tuple(left)
 
     async def unplanned(self) -> tuple[str, ...]:
-        """Nothing: which restarts a fault explains is told by its own evidence."""
-        return ()
+        """Pods that were made anew, or whose containers were started again, without a fault.
+
+        Of nodes that no fault on processes can have met; others' restarts are theirs to explain.
+        """
+        told = []
+        for node, before in self._untouched.items():
+            now = await self._world.pod(node)
+            if now is None or now.uid != before.uid:
+                told.append(f"{node}: its pod is not the one of the beginning, and no fault did it")
+            elif now.restarts > before.restarts:
+                told.append(
+                    f"{node}: started {now.restarts - before.restarts} times more, by no fault"
+                )
+        return tuple(told)
 
     async def collect(self, into: Path) -> tuple[str, ...]:
         """The logs of the nodes' pods."""
@@ -199,7 +223,14 @@ class ArgoEngine:
         return ClusterRecord(
             engine="argo",
             nodes=_placed(placement, ready),
-            site={"namespace": placement.namespace, "run": run.name},
+            site={
+                "namespace": placement.namespace,
+                "run": run.name,
+                "pods": {
+                    n: PodMark(uid=p.uid, restarts=p.restarts).model_dump()
+                    for n, p in ready.items()
+                },
+            },
         )
 
     async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> ArgoSite:
@@ -207,13 +238,15 @@ class ArgoEngine:
         run, target = of_environment(), _target(plan)
         placement = _placement(target, plan, run)
         nodes = cluster.nodes if cluster is not None else _placed(placement, {})
-        return ArgoSite(await asyncio.to_thread(connect), run, target, placement, nodes)
+        marks = {} if cluster is None else _untouched(cluster, plan)
+        api = await asyncio.to_thread(connect)
+        return ArgoSite(api, run, target, placement, nodes, untouched=marks)
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """A pod of a step is where clients reach the nodes."""
         return None
 
-    def line(self, room: str) -> Line:
+    def line(self, folder: Path) -> Line:
         """TCP on the pod's own address."""
         address = of_environment().pod_address
         if not address:
@@ -246,6 +279,15 @@ def _placed(placement: Placement, seen: Mapping[str, PodState]) -> tuple[PlacedN
         address = placement.addresses.get(node) or ("" if there is None else there.address)
         found.append(PlacedNode(name=node, address=address, ports=placement.ports))
     return tuple(found)
+
+
+def _untouched(cluster: ClusterRecord, plan: Plan) -> dict[str, PodMark]:
+    """Nodes that none of the plan's faults on processes can meet, as they were at the beginning."""
+    harmful = [one for one in plan.faults if shelf.kind(one.kind).touches != "network"]
+    met = {node for one in harmful for node in (one.nodes or plan.target.nodes)}
+    marks = cluster.site.get("pods")
+    found = marks if isinstance(marks, Mapping) else {}
+    return {n: PodMark.model_validate(one) for n, one in found.items() if n not in met}
 
 
 async def _all_ready(api: Api, placement: Placement) -> dict[str, PodState]:
