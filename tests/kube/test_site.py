@@ -81,7 +81,16 @@ def test_rights_are_those_of_the_plan_and_no_more() -> None:
     wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [("apps/v1", "StatefulSet")])
     resources = {right.resource for right in wanted if right.group == "chaos-mesh.org"}
     assert resources == {"podchaos", "networkchaos"}
-    assert not any(right.resource in ("secrets", "pods/exec") for right in wanted)
+    assert not any(right.resource == "secrets" for right in wanted)
+
+
+def test_only_links_and_signals_take_commands_in_pods() -> None:
+    """A plan of kills alone may not carry out anything in a pod."""
+    for faults, wants in ((("kill",), False), (("partition",), True), (("pause",), True)):
+        plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo", faults=faults))
+        wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [])
+        verbs = {right.verb for right in wanted if right.resource == "pods/exec"}
+        assert verbs == ({"get", "create"} if wants else set())
 
 
 def test_missing_kinds_and_rights_are_all_named_at_once(cluster: Cluster, api: Api) -> None:

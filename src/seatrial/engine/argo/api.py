@@ -308,7 +308,7 @@ class Api:
             return None
 
         try:
-            return await asyncio.wait_for(self.run(watch), slice_s + CONNECT_S)
+            return await asyncio.wait_for(self.run(watch), slice_s)
         except (ApiError, OSError, TimeoutError):
             return None  # the next look says how things stand
         finally:
