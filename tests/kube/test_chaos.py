@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,9 @@ from seatrial.engine.argo.site import ArgoSite
 from seatrial.engine.site import PlacedNode
 from seatrial.errors import CannotCreate, Unavailable
 from seatrial.fault import FaultKind, PlannedFault, Proof
+from seatrial.op import Op
+from seatrial.runner.nemesis import Nemesis
+from seatrial.trial import Evidence
 from tests.kube.cluster import (
     NAMESPACE,
     NODES,
@@ -160,6 +165,21 @@ def test_what_chaos_mesh_says_proves_nothing_alone(
         await kind.inject(site.world, fault, ["n2"])
         proof = await kind.prove_injected(site.world, fault, ["n2"])
         assert not proof.seen and "no effect" in proof.sentence
+
+    with_kind(api, target, "kill", act)
+
+
+def test_a_node_that_never_answered_proves_nothing_by_its_silence(
+    mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Silent before the fault as well: that is no effect of it."""
+    mesh.hurt = lambda _: None
+    target.silent.add("n2")
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        assert not (await kind.prove_injected(site.world, fault, ["n2"])).seen
 
     with_kind(api, target, "kill", act)
 
@@ -348,6 +368,39 @@ def test_pause_is_a_signal_sent_inside_of_the_pod(
     with_kind(api, target, "pause", act)
     assert sent == ["STOP 17", "CONT 17"]
     assert [proof.seen for proof in proofs] == [True, True]
+
+
+def test_the_nemesis_of_every_engine_carries_it_out(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, tmp_path: Path
+) -> None:
+    """The same code as in the lab, with this engine's kinds: a leader is killed, evidence stays."""
+    fault = planned("kill", victims="leader").model_copy(update={"duration_s": 0.2})
+    ops: list[Op] = []
+
+    def record(op: Op) -> int:
+        ops.append(op)
+        return len(ops)
+
+    async def act() -> None:
+        site = site_of(api, target)
+        nemesis = Nemesis(
+            site.world,
+            site.locate,
+            record=record,
+            clock=time.monotonic_ns,
+            evidence=tmp_path,
+            kinds=site.kind,
+            act_timeout_s=site.act_timeout_s,
+        )
+        await nemesis.run((fault,), time.monotonic_ns(), asyncio.Event())
+
+    asyncio.run(act())
+    evidence = Evidence.model_validate_json((tmp_path / "fault-1.json").read_text())
+    assert (evidence.victims, evidence.error) == (("n1",), None)
+    assert evidence.effect is not None and evidence.effect.seen
+    assert evidence.recovery is not None and evidence.recovery.seen
+    assert [op.f for op in ops] == ["inject", "inject", "heal", "heal"]
+    assert len(mesh.gone) == 1
 
 
 def test_heal_everything_finds_what_another_step_left(

@@ -154,6 +154,15 @@ def test_watch_tells_phases_faults_and_ops(cluster: Cluster, api: Api) -> None:
     assert (end.verdict, end.sentence) == ("invalid", "invalid: a stale read")
 
 
+def test_what_has_no_verdict_of_its_own_is_green_only_if_all_of_it_succeeded() -> None:
+    """A campaign has trials instead; nothing at all is no success."""
+    green = node("trial-1", "Succeeded")
+    assert runs.state(workflow("Succeeded", green)).verdict == "valid"
+    assert runs.state(workflow("Succeeded", green, node("trial-2", "Failed"))).verdict == "unknown"
+    assert runs.state(workflow("Failed", green)).verdict == "unknown"
+    assert runs.state(workflow("Succeeded")).verdict == "unknown"
+
+
 def test_a_large_workflow_is_read_as_well(cluster: Cluster, api: Api) -> None:
     """Argo compresses the nodes of a status that is too large for an object."""
     packed = base64.b64encode(gzip.compress(json.dumps({"1": VERDICT}).encode())).decode()

@@ -50,6 +50,7 @@ class _Acting:
 
     injuries: list[Injury] = field(default_factory=list)
     pods: dict[str, PodState | None] = field(default_factory=dict)
+    answered: dict[str, bool] = field(default_factory=dict)
     links: Mapping[Link, Passage] = field(default_factory=dict)
     blind: str = ""
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class _Acting:
         """What Chaos Mesh says of it, and what was so before."""
         return {
             "chaos_mesh": [one.evidence() for one in self.injuries],
+            "answered_before": dict(self.answered),
             "roles_before": {role: [*names] for role, names in self.roles.items()},
         }
 
@@ -163,6 +165,8 @@ class OnCluster:
 
     async def _look(self, cluster: ClusterWorld, acting: _Acting, victims: Sequence[str]) -> None:
         """How things are before, to compare with."""
+        answers = await asyncio.gather(*(cluster.ready(node, SILENCE_S) for node in victims))
+        acting.answered = dict(zip(victims, answers, strict=True))
         for node in victims:
             acting.pods[node] = await cluster.pod(node)
         if self.touches == "network":
@@ -201,7 +205,8 @@ class OnCluster:
         unseen: list[str] = []
         for node, answer in zip(victims, answers, strict=True):
             told = [*pods.changes(acting.pods.get(node), now[node])]
-            told += [] if answer else ["no answer to clients"]
+            fell_silent = acting.answered.get(node, False) and not answer
+            told += ["no answer to clients any more"] if fell_silent else []
             state = now[node]
             measured[node] = {
                 "pod": None if state is None else state.to_json(),
@@ -213,7 +218,7 @@ class OnCluster:
             return Proof(
                 False,
                 f"{', '.join(unseen) or 'no victim'}: no effect was seen from outside (the pod is "
-                "as before, the node answers)",
+                "as before, and the node answers as before)",
                 measured,
             )
         return Proof(True, "; ".join(seen), measured)

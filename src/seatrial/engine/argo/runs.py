@@ -62,8 +62,13 @@ class WorkflowState:
 
     @property
     def verdict(self) -> str:
-        """The trial's verdict by its last leaf; `unknown` where it never got there."""
+        """The trial's verdict by its last leaf; `unknown` where it never got there.
+
+        What has no such leaf (a campaign, a recheck) is `valid` if all of its pods succeeded.
+        """
         said = [node.outputs.get("verdict", "") for node in self.nodes if node.name == "verdict"]
+        if not said and self.phase == "Succeeded" and self.nodes:
+            return "valid" if all(one.phase == "Succeeded" for one in self.nodes) else "unknown"
         return said[-1] if said and said[-1] in ("valid", "invalid") else "unknown"
 
     @property
