@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from seatrial.engine.counters import OpCounters
-from seatrial.engine.interpreter import Record, interpret
+from seatrial.engine.interpreter import Completion, Record, interpret
 from seatrial.generator import (
     Body,
     Context,
@@ -32,7 +32,7 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import Atom, Op, Type
 
 THREADS = 50
-Client = Callable[[int, Op], Awaitable[Op]]
+Client = Callable[[int, Op], Awaitable[Completion]]
 
 
 def _read(draw: int, context: Context) -> Body:
@@ -56,16 +56,16 @@ def registers(count: int) -> Generator:
     return limit(count, concurrent_keys(10, _registers, ops_per_key=500))
 
 
-async def instant(thread: int, op: Op) -> Op:
+async def instant(thread: int, op: Op) -> Completion:
     """Answers at once, after one turn of the loop."""
     await asyncio.sleep(0)
-    return Op(Type.OK, op.process, op.f, op.value, op.key)
+    return Type.OK, op.value, None
 
 
-async def slow(thread: int, op: Op) -> Op:
+async def slow(thread: int, op: Op) -> Completion:
     """Answers after 6 to 8 ms."""
     await asyncio.sleep(0.006 + (op.time_ns % 2000) * 1e-6)
-    return Op(Type.OK, op.process, op.f, op.value, op.key)
+    return Type.OK, op.value, None
 
 
 def whole(gen: Generator, client: Client, *, keep: bool) -> float:
