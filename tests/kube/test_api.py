@@ -114,6 +114,15 @@ def test_waiting_ends_at_its_bound(cluster: Cluster, api: Api) -> None:
     assert time.monotonic() - began < 3
 
 
+def test_waiting_goes_on_where_watching_is_forbidden(cluster: Cluster, api: Api) -> None:
+    """An account that may get but not watch looks again, in peace."""
+    cluster.fail("GET", "watch=1", 403, times=99, reason="Forbidden")
+    thread = _finish_after_a_watch(cluster, 1)
+    assert asyncio.run(api.until(PODS, "db-n1", _when_ready, 5))
+    assert cluster.asked("GET", "watch=1") <= 2
+    thread.join()
+
+
 def test_waiting_for_the_end_of_an_object(cluster: Cluster, api: Api) -> None:
     """A deletion is seen by the watch."""
     threading.Timer(0.1, cluster.remove, [pod_path("n1")]).start()

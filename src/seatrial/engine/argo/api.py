@@ -37,6 +37,8 @@ BACKOFF_MAX_S = 5.0
 #: A watch is renewed after so long; a server that ends them at once is asked so often only.
 WATCH_SLICE_S = 20.0
 WATCH_PAUSE_S = 0.1
+#: How often an object is looked at that may not be watched.
+REFUSED_PAUSE_S = 1.0
 #: Requests under way at a time.
 THREADS = 16
 #: A line of a watch, or an answer, is never longer.
@@ -309,7 +311,11 @@ class Api:
 
         try:
             return await asyncio.wait_for(self.run(watch), slice_s)
-        except (ApiError, OSError, TimeoutError):
+        except ApiError as error:
+            if error.status != 410:  # refused: this account may look, but not watch
+                await asyncio.sleep(min(slice_s, REFUSED_PAUSE_S))
+            return None
+        except (OSError, TimeoutError):
             return None  # the next look says how things stand
         finally:
             for answer in answers:

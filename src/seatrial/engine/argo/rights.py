@@ -56,7 +56,9 @@ def of_plan(
         found += _rights(target_namespace, "", "pods/exec", ("get", "create"))
     for version, kind in made:
         group = version.partition("/")[0] if "/" in version else ""
-        found += _rights(own, group, paths.PLURALS[version, kind], ("get", "patch", "delete"))
+        found += _rights(
+            own, group, paths.PLURALS[version, kind], ("get", "create", "patch", "delete")
+        )
     return tuple(sorted(set(found)))
 
 
