@@ -56,7 +56,7 @@ def stop(
             raise UsageError("a workflow, --all or --lift: one of them\n\nhint: seatrial stop NAME")
         return _stop_workflow(workflow, namespace, context, reason, as_json)
     if everything == lift:
-        raise UsageError("say WORKFLOW, --all or --lift\n\nhint: seatrial stop --all")
+        raise UsageError("say --all or --lift, or name a workflow\n\nhint: seatrial stop --all")
     if lift:
         return _lift(as_json)
 
