@@ -17,9 +17,7 @@ FAULTS = Catalogue(
     "fault",
     {
         "kill": Entry("SIGKILL a node's process, then start it again", "seatrial.faults.kill:KILL"),
-        "pause": Entry(
-            "SIGSTOP a node's process, then SIGCONT", "seatrial.faults.pause:PAUSE", only="lab"
-        ),
+        "pause": Entry("SIGSTOP a node's process, then SIGCONT", "seatrial.faults.pause:PAUSE"),
         "partition": Entry(
             "cut links between nodes: isolate, halves, majorities ring, bridge, one direction",
             "seatrial.faults.partition:PARTITION",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, PlannedFault, Proof, World
+from seatrial.fault import PlannedFault, Proof, World
 from seatrial.faults.broken import elsewhere
 from seatrial.faults.leases import Leases
 from seatrial.verdict import Json
@@ -26,7 +26,7 @@ READY_TIMEOUT_S = 15.0
 _POLL_S = 0.01
 NO_EQUAL = (
     "'pause' has no equal in Chaos Mesh: it stops no process with SIGSTOP\n\n"
-    "hint: on Kubernetes use 'kill'; in the lab 'pause' works"
+    "hint: on a cluster the step sends the signal itself, inside of the pod"
 )
 
 
@@ -40,9 +40,7 @@ class Pause:
     _stopped: Leases[str, int | None] = field(default_factory=Leases)
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Possible wherever the nodes are processes of this machine; options there are none."""
-        if isolation == CLUSTER:
-            return NO_EQUAL
+        """Possible wherever the nodes are processes that can be signalled; no option."""
         return f"pause takes no option: {', '.join(options)}" if options else ""
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

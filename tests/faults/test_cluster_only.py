@@ -11,6 +11,7 @@ import yaml
 from seatrial import faults
 from seatrial.cases import CASES, case
 from seatrial.cli.main import main
+from seatrial.engine.argo.kinds import BY_COMMAND
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.faults import FAULTS
@@ -52,6 +53,10 @@ def test_the_catalogue_says_truly_who_can_do_it(name: str) -> None:
     if only == "lab":
         assert kind.unavailable(CLUSTER, NODES, {})
         with pytest.raises(Unavailable):
+            kind.manifest(planned(name), ["n1"], NODES, "trial")
+    elif name in BY_COMMAND:
+        assert kind.unavailable(CLUSTER, NODES, {}) == ""
+        with pytest.raises(Unavailable, match="no equal in Chaos Mesh"):
             kind.manifest(planned(name), ["n1"], NODES, "trial")
     elif only == "":
         with contextlib.suppress(UsageError):  # options that must be given
@@ -110,8 +115,8 @@ def test_a_misspelt_kind_gets_the_nearest(
 
 def test_on_a_cluster_what_only_the_lab_can_is_refused_or_left_out() -> None:
     asked = case("etcd-register")
-    with pytest.raises(UsageError, match="'pause' has no equal"):
-        make_plan(asked, 1, Overrides(engine="argo", faults=("pause",)))
+    with pytest.raises(UsageError, match="'disk-full' has no equal"):
+        make_plan(asked, 1, Overrides(engine="argo", faults=("disk-full",)))
     kinds = {fault.kind for fault in make_plan(asked, 1, Overrides(engine="argo")).faults}
     assert kinds and not kinds & set(ONLY_LAB)
 
@@ -121,14 +126,15 @@ def test_the_list_says_which_engine_can_do_which(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     both, lab, cluster = text.split("\n\n")
     assert "kill " in both and "partition " in both and "lab, and on a cluster" in both
-    assert "pause " in lab and "in the lab only" in lab
+    assert "disk-full " in lab and "in the lab only" in lab
     assert all(f"\n{name} " in cluster for name in ONLY_CLUSTER)
     assert "on a cluster only" in cluster
 
     assert main(["list", "faults", "--json"]) == 0
     rows = {row["name"]: row["engines"] for row in json.loads(capsys.readouterr().out)}
     assert rows["kill"] == ["lab", "cluster"]
-    assert rows["pause"] == ["lab"]
+    assert rows["disk-full"] == ["lab"]
+    assert rows["pause"] == ["lab", "cluster"]
     assert rows["dns"] == ["cluster"]
     assert set(rows) == set(FAULTS)
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from seatrial.doctor import examine
+from seatrial.cli.clusters import cluster_options, on_cluster
+from seatrial.doctor import Finding, examine
 from seatrial.runner.store import DEFAULT_STORE
 
+if TYPE_CHECKING:
+    from seatrial.engine.argo.api import Api
+
+#: How long a cluster that does not answer is asked again.
+PATIENCE_S = 3.0
 SIGN = {"ok": "✓", "limited": "!", "missing": "✗"}
 COLOUR = {"ok": "green", "limited": "yellow", "missing": "red"}
 
@@ -23,10 +30,16 @@ COLOUR = {"ok": "green", "limited": "yellow", "missing": "red"}
     show_default=True,
     help="Where trials will be kept.",
 )
+@click.option("--cluster", is_flag=True, help="Look at a Kubernetes cluster instead.")
+@cluster_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON array on standard output.")
-def doctor(store: Path, as_json: bool) -> int:
-    """Say what this machine can and cannot do, what that means, and how to mend it."""
-    findings = asyncio.run(examine(store))
+def doctor(store: Path, cluster: bool, namespace: str, context: str | None, as_json: bool) -> int:
+    """Say what this machine can and cannot do, what that means, and how to mend it.
+
+    --cluster: what a Kubernetes cluster has and lacks for trials: CRDs and their versions, rights,
+    chaos daemon, artifact store, clock.
+    """
+    findings = _cluster(namespace, context) if cluster else asyncio.run(examine(store))
     if as_json:
         click.echo(json.dumps([finding.to_json() for finding in findings], ensure_ascii=False))
         return 0
@@ -36,3 +49,13 @@ def doctor(store: Path, as_json: bool) -> int:
         if finding.mend:
             click.echo(f"  {'':<24} mend: {finding.mend}")
     return 0
+
+
+def _cluster(namespace: str, context: str | None) -> tuple[Finding, ...]:
+    from seatrial.engine.argo import diagnosis
+
+    async def act(api: Api) -> tuple[diagnosis.Finding, ...]:
+        return await diagnosis.examine(api, namespace)
+
+    found = on_cluster(context, act, PATIENCE_S)
+    return tuple(Finding(one.name, one.status, one.meaning, one.mend) for one in found)

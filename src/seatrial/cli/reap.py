@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from seatrial.cli.clusters import cluster_options, on_cluster
 from seatrial.runner import reaping
 from seatrial.runner.store import DEFAULT_STORE
 from seatrial.verdict import Json
+
+if TYPE_CHECKING:
+    from seatrial.engine.argo.api import Api
 
 
 @click.command(epilog="Example: seatrial reap --store trials --dry-run")
@@ -20,13 +25,31 @@ from seatrial.verdict import Json
     multiple=True,
     help=f"Where trials are kept, several times if need be.  [default: {DEFAULT_STORE}]",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["lab", "argo"]),
+    default="lab",
+    show_default=True,
+    help="This machine, or a cluster.",
+)
+@cluster_options
 @click.option("--dry-run", is_flag=True, help="Say what there is and leave it.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array on standard output.")
-def reap(stores: tuple[Path, ...], dry_run: bool, as_json: bool) -> int:
+def reap(
+    stores: tuple[Path, ...],
+    engine: str,
+    namespace: str,
+    context: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Clear what a crash of the tool left behind: processes, scratch folders, stale records.
 
-    A trial that lives is never touched. Exit status: 0, or 70 if something could not be cleared.
+    On a cluster: faults whose workflow is over or gone. A trial that lives is never touched. Exit
+    status: 0, or 70 if something could not be cleared.
     """
+    if engine == "argo":
+        return _reap_cluster(namespace, context, dry_run, as_json)
     found = reaping.reap(stores or (DEFAULT_STORE,), dry=dry_run)
     if as_json:
         rows: list[Json] = [
@@ -40,3 +63,26 @@ def reap(stores: tuple[Path, ...], dry_run: bool, as_json: bool) -> int:
         if not found:
             click.echo("nothing was left behind")
     return 0 if dry_run or all(one.cleared for one in found) else 70
+
+
+def _reap_cluster(namespace: str, context: str | None, dry: bool, as_json: bool) -> int:
+    from seatrial.engine.argo import runs
+
+    async def act(api: Api) -> tuple[tuple[str, str], ...]:
+        return await runs.reap(api, namespace, dry)
+
+    found = on_cluster(context, act)
+    cleared = [not dry and not problem for _, problem in found]
+    if as_json:
+        rows: list[Json] = [
+            {"kind": "fault", "name": what, "cleared": yes}
+            for (what, _), yes in zip(found, cleared, strict=True)
+        ]
+        click.echo(json.dumps(rows, ensure_ascii=False))
+    else:
+        for what, problem in found:
+            word = "there is" if dry else "not cleared" if problem else "cleared"
+            click.echo(f"{word}: {what}{f': {problem}' if problem else ''}")
+        if not found:
+            click.echo("nothing was left behind")
+    return 0 if dry or all(cleared) else 70

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -22,42 +23,72 @@ if TYPE_CHECKING:
     from seatrial.workflows.settings import Cron, Settings
     from seatrial.workflows.shell import Kind
 
+F = TypeVar("F", bound=Callable[..., object])
 KINDS = ("Workflow", "WorkflowTemplate")
 #: The word for what campaigns and nightlies refer to.
 TEMPLATES = "templates"
 
 
+def workflow_options(command: F) -> F:
+    """The options that `render` and `submit` share."""
+    options = (
+        planning.plan_options,
+        click.option(
+            "--trials", type=click.IntRange(min=1), default=1, help="How many, each its own seed."
+        ),
+        click.option(
+            "--kind",
+            type=click.Choice(KINDS),
+            default="Workflow",
+            show_default=True,
+            help="What to make; with --cron it is a CronWorkflow.",
+        ),
+        click.option(
+            "--cron", "schedules", multiple=True, metavar="'M H D M W'", help="Start it then."
+        ),
+        click.option("--timezone", help="Of --cron (default: Etc/UTC)."),
+        click.option("--namespace", help="Where it runs (default: seatrial)."),
+        click.option("--image", help="The image of all steps."),
+        click.option(
+            "--label", "labels", multiple=True, metavar="KEY=VALUE", help="One more label."
+        ),
+        click.option("--ticket", help="The label `seatrial/ticket`."),
+        click.option("--schedule", help="The label `seatrial/schedule`, for instance nightly."),
+        click.option(
+            "--settings",
+            "file",
+            type=click.Path(path_type=Path),
+            help="A YAML file with settings of the cluster: accounts, storage, lock, cron, …",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command(
     epilog="Example: seatrial render etcd-register --faults kill,partition --cron '0 2 * * *'"
 )
-@planning.plan_options
-@click.option(
-    "--trials", type=click.IntRange(min=1), default=1, help="How many, each its own seed."
-)
-@click.option(
-    "--kind",
-    type=click.Choice(KINDS),
-    default="Workflow",
-    show_default=True,
-    help="What to make; with --cron it is a CronWorkflow.",
-)
-@click.option("--cron", "schedules", multiple=True, metavar="'M H D M W'", help="Start it then.")
-@click.option("--timezone", help="Of --cron (default: Etc/UTC).")
-@click.option("--namespace", help="Where it runs (default: seatrial).")
-@click.option("--image", help="The image of all steps.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="One more label.")
-@click.option("--ticket", help="The label `seatrial/ticket`.")
-@click.option("--schedule", help="The label `seatrial/schedule`, for instance nightly.")
-@click.option(
-    "--settings",
-    "file",
-    type=click.Path(path_type=Path),
-    help="A YAML file with settings of the cluster: accounts, storage, lock, cron, …",
-)
+@workflow_options
 @click.option("--output", type=click.Path(path_type=Path), help="A file (default: print it).")
 @click.option("--picture", is_flag=True, help="The graph as an SVG instead of YAML.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
-def render(
+def render(output: Path | None, picture: bool, as_json: bool, **given: Any) -> int:
+    """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
+
+    Several cases (comma-separated) or --trials make a campaign. `render templates` prints what
+    campaigns refer to. With --cron and no --seed each start draws a new seed. The same case,
+    options and seed print the same bytes.
+    """
+    text = _text(workflows_of(**given), picture, as_json)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+    return 0
+
+
+def workflows_of(
     case: str,
     target: str | None,
     faults: str | None,
@@ -78,16 +109,8 @@ def render(
     ticket: str | None,
     schedule: str | None,
     file: Path | None,
-    output: Path | None,
-    picture: bool,
-    as_json: bool,
-) -> int:
-    """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
-
-    Several cases (comma-separated) or --trials make a campaign. `render templates` prints what
-    campaigns refer to. With --cron and no --seed each start draws a new seed. The same case,
-    options and seed print the same bytes.
-    """
+) -> list[Workflow]:
+    """What the options of `workflow_options` ask for."""
     chosen = planning.overrides(
         target, "argo", faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
@@ -101,13 +124,7 @@ def render(
         ticket=ticket,
         schedule=schedule,
     )
-    made = _workflows(names(case), seed, chosen, trials, settings, kind, cron)
-    text = _text(made, picture, as_json)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
-    return 0
+    return _workflows(names(case), seed, chosen, trials, settings, kind, cron)
 
 
 def _text(made: list[Workflow], picture: bool, as_json: bool) -> str:

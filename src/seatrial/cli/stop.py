@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from seatrial.cli.clusters import cluster_options, on_cluster, progress
 from seatrial.cli.types import Duration
 from seatrial.errors import UsageError
 from seatrial.runner import halting, lever
 from seatrial.verdict import Json
 
+if TYPE_CHECKING:
+    from seatrial.engine.argo.api import Api
+
 TIMEOUT_S = 60.0
 
 
 @click.command(epilog='Example: seatrial stop --all --reason "the office network is slow"')
+@click.argument("workflow", required=False)
 @click.option("--all", "everything", is_flag=True, help="Heal all running trials; forbid faults.")
 @click.option("--lift", is_flag=True, help="Allow faults again.")
 @click.option("--reason", default="", help="Why; it stands in the verdict of each trial.")
@@ -26,15 +32,31 @@ TIMEOUT_S = 60.0
     show_default=True,
     help="How long trials may take to heal before they are ended.",
 )
+@cluster_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def stop(everything: bool, lift: bool, reason: str, timeout: float, as_json: bool) -> int:
-    """Pull or lift the safety lever.
+def stop(
+    workflow: str | None,
+    everything: bool,
+    lift: bool,
+    reason: str,
+    timeout: float,
+    namespace: str,
+    context: str | None,
+    as_json: bool,
+) -> int:
+    """Stop a WORKFLOW of a cluster, or pull or lift the safety lever of this machine.
 
-    --all: every trial of this user on this machine heals what it broke and ends `unknown` with
-    that cause; no fault begins until --lift. Exit status: 0, or 70 if a trial still lives.
+    WORKFLOW: its faults are healed first, then Argo stops it and its exit handler takes the target
+    down. --all: every trial of this user on this machine heals what it broke and ends `unknown`
+    with that cause; no fault begins until --lift. Exit status: 0, or 70 if a trial still lives or
+    a fault did not heal in order.
     """
+    if workflow is not None:
+        if everything or lift:
+            raise UsageError("a workflow, --all or --lift: one of them\n\nhint: seatrial stop NAME")
+        return _stop_workflow(workflow, namespace, context, reason, as_json)
     if everything == lift:
-        raise UsageError("say --all or --lift\n\nhint: seatrial stop --all")
+        raise UsageError("say --all or --lift, or name a workflow\n\nhint: seatrial stop --all")
     if lift:
         return _lift(as_json)
 
@@ -59,6 +81,27 @@ def stop(everything: bool, lift: bool, reason: str, timeout: float, as_json: boo
             click.echo("no trial was running")
         click.echo("no fault begins until: seatrial stop --lift")
     return 70 if lives else 0
+
+
+def _stop_workflow(
+    workflow: str, namespace: str, context: str | None, reason: str, as_json: bool
+) -> int:
+    from seatrial.engine.argo import runs
+
+    why = reason or "stopped by a person"
+
+    async def act(api: Api) -> tuple[str, ...]:
+        return await runs.stop(api, namespace, workflow, why, progress)
+
+    problems = on_cluster(context, act)
+    if as_json:
+        document: dict[str, Json] = {"workflow": workflow, "stopped": True}
+        click.echo(json.dumps({**document, "problems": [*problems]}, ensure_ascii=False))
+    else:
+        for problem in problems:
+            click.echo(problem)
+        click.echo(f"{workflow} is stopped: its exit handler runs (seatrial watch {workflow})")
+    return 70 if problems else 0
 
 
 def _lift(as_json: bool) -> int:

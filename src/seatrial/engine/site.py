@@ -18,7 +18,7 @@ from typing import Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict
 
 from seatrial.catalogue import Catalogue, Entry
-from seatrial.fault import World
+from seatrial.fault import FaultKind, World
 from seatrial.plan import Plan
 from seatrial.target import Node
 from seatrial.verdict import Json
@@ -99,6 +99,15 @@ class Site(Protocol):
         """The nodes, as clients reach them."""
         ...
 
+    @property
+    def act_timeout_s(self) -> float:
+        """How long one injection or one healing may take here."""
+        ...
+
+    def kind(self, name: str) -> FaultKind:
+        """The kind of fault called `name`, as it is done here; raises `UnknownName`."""
+        ...
+
     async def locate(self) -> Mapping[str, tuple[str, ...]]:
         """Roles as they are now: role → names of nodes."""
         ...
@@ -176,7 +185,11 @@ class Engine(Protocol):
 
 #: Engines that carry out plans step by step.
 ENGINES = Catalogue(
-    "engine", {"lab": Entry("this machine, in a sandbox", "seatrial.engine.lab.site:ENGINE")}
+    "engine",
+    {
+        "lab": Entry("this machine, in a sandbox", "seatrial.engine.lab.site:ENGINE"),
+        "argo": Entry("Kubernetes, faults by Chaos Mesh", "seatrial.engine.argo.site:ENGINE"),
+    },
 )
 
 

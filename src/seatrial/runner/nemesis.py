@@ -48,7 +48,10 @@ class Nemesis:
         evidence: Path,
         company: Company | None = None,
         halts: Halts | None = None,
+        kinds: Callable[[str], FaultKind] = shelf.kind,
+        act_timeout_s: float = ACT_TIMEOUT_S,
     ) -> None:
+        self._kinds, self._act_timeout_s = kinds, act_timeout_s
         self._halts = Halts(lever.forbidden) if halts is None else halts
         self._levels: dict[str, tuple[float, int]] = {}
         self._world = world
@@ -82,7 +85,7 @@ class Nemesis:
         if (left_out := self._halts.left_out(fault)) is not None:
             self._keep(left_out)
             return
-        kind = shelf.kind(fault.kind)
+        kind = self._kinds(fault.kind)
         victims = fault.nodes or await self._resolve(fault, kind, stop)
         if not victims:
             error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
@@ -113,7 +116,7 @@ class Nemesis:
     async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
         fault, victims = evidence.fault, evidence.victims
         began = self._note("inject", evidence, Type.INVOKE)
-        error = await _bounded(kind.inject(self._world, fault, victims), ACT_TIMEOUT_S)
+        error = await _bounded(kind.inject(self._world, fault, victims), self._act_timeout_s)
         ended = self._note("inject", evidence, Type.INFO, error)
         proof = await _proof(kind.prove_injected(self._world, fault, victims))
         return self._keep(
@@ -130,7 +133,7 @@ class Nemesis:
     async def _heal(self, kind: FaultKind, evidence: Evidence) -> Evidence:
         fault, victims = evidence.fault, evidence.victims
         began = self._note("heal", evidence, Type.INVOKE)
-        error = await _bounded(kind.heal(self._world, fault, victims), ACT_TIMEOUT_S)
+        error = await _bounded(kind.heal(self._world, fault, victims), self._act_timeout_s)
         ended = self._note("heal", evidence, Type.INFO, error)
         return self._keep(
             evidence.model_copy(

@@ -16,16 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from seatrial import targets
+from seatrial import faults, targets
 from seatrial.engine.lab import keeper, sandbox
 from seatrial.engine.lab.calls import GONE, Channel
 from seatrial.engine.lab.hold import SOCKET, Hold
 from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
 from seatrial.errors import CannotCreate, Unavailable
-from seatrial.fault import World
+from seatrial.fault import FaultKind, World
 from seatrial.plan import Plan
 from seatrial.target import Node
 
+#: How long one injection or healing may take.
+ACT_TIMEOUT_S = 20.0
 #: How long keeper, sandbox and holder may take until the socket answers.
 HOLDER_START_S = 20.0
 #: How long a torn down lab may take until its last process is gone.
@@ -60,6 +62,15 @@ class LabSite:
     def nodes(self) -> tuple[Node, ...]:
         """The nodes."""
         return self._nodes
+
+    @property
+    def act_timeout_s(self) -> float:
+        """How long one injection or healing may take."""
+        return ACT_TIMEOUT_S
+
+    def kind(self, name: str) -> FaultKind:
+        """The shelf's own: it is written for this world."""
+        return faults.kind(name)
 
     async def locate(self) -> Mapping[str, tuple[str, ...]]:
         """Roles as they are now."""

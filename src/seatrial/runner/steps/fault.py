@@ -50,6 +50,8 @@ async def fault(step: Step) -> Outcome:
                     clock=axis.now,
                     evidence=step.path / "evidence",
                     company=BoardCompany(site.board),
+                    kinds=site.kind,
+                    act_timeout_s=site.act_timeout_s,
                     halts=Halts(lambda: forbidden(step.plan)),
                 )
                 from_ns = await _beginning(step, site.board, stop)

@@ -6,6 +6,7 @@ import asyncio
 
 from seatrial import faults as shelf
 from seatrial.errors import Unavailable
+from seatrial.fault import CLUSTER
 from seatrial.plan import Plan
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.steps.rooms import VersionsRecord
@@ -28,7 +29,7 @@ async def preflight(step: Step) -> Outcome:
         )
     for fault in plan.faults:
         reason = shelf.kind(fault.kind).unavailable(
-            plan.isolation, plan.target.nodes, fault.options
+            CLUSTER if plan.engine == "argo" else plan.isolation, plan.target.nodes, fault.options
         )
         if reason:
             raise Unavailable(f"{fault.id} ({fault.kind}) cannot be done here: {reason}")

@@ -36,7 +36,7 @@ class WorkloadNotice(_Notice):
     """The load: where its line is, and how far it has got.
 
     `load_start_ns` is when it began, `faults_from_ns` where the moments of faults count from, both
-    on the axis; None before that.
+    on the axis; None before that. `ops` is how many were completed, for those who watch.
     """
 
     state: Literal["running", "ended"]
@@ -45,6 +45,7 @@ class WorkloadNotice(_Notice):
     phase: str = ""
     load_start_ns: int | None = None
     faults_from_ns: int | None = None
+    ops: int = 0
 
 
 class StepNotice(_Notice):

@@ -28,6 +28,8 @@ from seatrial.workload import Remembering
 SOON_S = 60.0
 #: How often what waits is written to disk.
 FLUSH_S = 0.25
+#: Every so many times the board is told how many ops there were.
+TOLD_EVERY = 8
 
 
 class Voice:
@@ -152,6 +154,8 @@ class Carried:
             self.writer.tick()
             self.probing.flush()
             beats += 1
+            if beats % TOLD_EVERY == 0:
+                self.voice.say(ops=self.load.counters.completed)
             try:
                 wish = await notices.find(self.site.board, notices.STOP, StopNotice)
             except Unavailable as gone:

@@ -1,0 +1,246 @@
+"""Workflows as a person at a terminal sees them: submitted, watched, stopped.
+
+A Workflow's `status` says everything: its phase and its nodes. A large one is kept compressed
+(`compressedNodes`: gzip, base64).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from seatrial.engine.argo import chaos, paths
+from seatrial.engine.argo.api import Api, ApiError, Object, selector
+from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.engine.argo.run import RUN_LABEL, Run
+from seatrial.engine.argo.site import apply
+from seatrial.errors import NoInput, Unavailable
+from seatrial.verdict import Json
+
+#: How often a Workflow is looked at.
+POLL_S: Final = 2.0
+#: How long faults may take to heal by themselves once they are asked to, before they are ended.
+HEAL_S: Final = 45.0
+#: So many looks in a row may fail before a Workflow is given up.
+LOST_MAX: Final = 10
+ENDED: Final = ("Succeeded", "Failed", "Error")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node of a Workflow that is a pod."""
+
+    name: str
+    phase: str
+    message: str = ""
+    began: str = ""
+    ended: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """A Workflow at a moment."""
+
+    name: str
+    namespace: str
+    uid: str
+    phase: str
+    message: str
+    nodes: tuple[NodeState, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more, its exit handler included."""
+        return self.phase in ENDED
+
+    @property
+    def verdict(self) -> str:
+        """The trial's verdict by its last leaf; `unknown` where it never got there.
+
+        What has no such leaf (a campaign, a recheck) is `valid` if all of its pods succeeded.
+        """
+        said = [node.outputs.get("verdict", "") for node in self.nodes if node.name == "verdict"]
+        if not said and self.phase == "Succeeded" and self.nodes:
+            return "valid" if all(one.phase == "Succeeded" for one in self.nodes) else "unknown"
+        return said[-1] if said and said[-1] in ("valid", "invalid") else "unknown"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict's one sentence, or why there is none."""
+        for node in self.nodes:
+            if node.name == "verdict" and node.outputs.get("message"):
+                return node.outputs["message"].strip()
+        return self.message or f"the workflow is {self.phase or 'not begun'}"
+
+    def run(self) -> Run:
+        """As its own steps know it."""
+        return Run(self.name, self.namespace, self.name, self.uid)
+
+
+def state(found: Object) -> WorkflowState:
+    """What the object says."""
+    metadata, status = found["metadata"], found.get("status") or {}
+    nodes = status.get("nodes") or {}
+    if status.get("compressedNodes"):
+        nodes = json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
+    pods = [_node(one) for one in nodes.values() if one.get("type") == "Pod"]
+    return WorkflowState(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata.get("uid", ""),
+        phase=status.get("phase", ""),
+        message=status.get("message", ""),
+        nodes=tuple(sorted(pods, key=lambda one: (one.began, one.name))),
+    )
+
+
+def _node(found: Object) -> NodeState:
+    outputs = (found.get("outputs") or {}).get("parameters") or ()
+    return NodeState(
+        name=str(found.get("displayName") or found.get("name", "")),
+        phase=str(found.get("phase", "")),
+        message=str(found.get("message", "")),
+        began=str(found.get("startedAt") or ""),
+        ended=str(found.get("finishedAt") or ""),
+        outputs={one["name"]: str(one.get("value", "")) for one in outputs},
+    )
+
+
+async def find(api: Api, namespace: str, name: str) -> Object:
+    """The Workflow; raises `NoInput` with those that are there."""
+    where = paths.workflows(namespace)
+    found = await api.find(f"{where}/{name}")
+    if found is None:
+        there = [one["metadata"]["name"] for one in await api.items(where)]
+        raise NoInput(
+            f"there is no workflow {name} in {namespace}\n\n"
+            f"hint: {', '.join(sorted(there)[-5:]) or 'seatrial submit CASE'}"
+        )
+    return found
+
+
+async def submit(api: Api, document: Object) -> Object:
+    """Make a Workflow (a new name each time); a template or a schedule is made or changed."""
+    if "generateName" in document["metadata"]:
+        return await api.create(paths.collection_of(document), document)
+    return await apply(api, document)
+
+
+async def follow(
+    api: Api,
+    namespace: str,
+    name: str,
+    tell: Callable[[WorkflowState, str], None],
+    every_s: float = POLL_S,
+) -> WorkflowState:
+    """Tell how a Workflow stands until it has ended; with what its board says of load and faults.
+
+    A look that fails is followed by the next one; raises `ApiError` after `LOST_MAX` of them.
+    """
+    lost = 0
+    while True:
+        try:
+            now = state(await find(api, namespace, name))
+            told = "" if now.ended else await _board_words(api, now)
+            lost = 0
+        except ApiError:
+            lost += 1
+            if lost > LOST_MAX:
+                raise
+        else:
+            tell(now, told)
+            if now.ended:
+                return now
+        await asyncio.sleep(every_s)
+
+
+async def _board_words(api: Api, now: WorkflowState) -> str:
+    """Load and faults in a line, as the steps tell each other."""
+    try:
+        there = await ConfigMapBoard(api, now.run()).read_all()
+    except ApiError:
+        return ""  # no right to read it: the phases are told all the same
+    words = []
+    load = there["workload"].document if "workload" in there else {}
+    if load:
+        words.append(f"{load.get('phase') or 'starting'}, {load.get('ops', 0):,} ops")
+    acting = there["acting"].document.get("acting") if "acting" in there else None
+    if isinstance(acting, dict):
+        words += [f"{fault} {_whom(one)}" for fault, one in sorted(acting.items())]
+    return "; ".join(words)
+
+
+def _whom(one: Json) -> str:
+    found = one if isinstance(one, dict) else {}
+    victims = found.get("victims")
+    names = ", ".join(map(str, victims)) if isinstance(victims, (list, tuple)) else ""
+    return f"({found.get('kind', '?')} of {names})"
+
+
+async def stop(
+    api: Api,
+    namespace: str,
+    name: str,
+    reason: str,
+    say: Callable[[str], None],
+    heal_s: float = HEAL_S,
+) -> tuple[str, ...]:
+    """Heal what a Workflow broke, then stop it; what did not heal in order, in sentences.
+
+    Its faults are asked to heal by its board, as they would be by its exit handler; what is still
+    there after `heal_s` is ended from here. Then Argo stops it, and its exit handler runs.
+    """
+    now = state(await find(api, namespace, name))
+    if now.ended:
+        raise Unavailable(f"{name} has ended already: {now.sentence}")
+    run = now.run()
+    await ConfigMapBoard(api, run).post("stop", {"reason": reason})
+    say("its faults are asked to heal")
+    left = await _healing(api, run, heal_s)
+    told: tuple[str, ...] = ()
+    if left:
+        say(f"ended from here: {', '.join(one.name for one in left)}")
+        told = await chaos.end_all(api, run, left)
+    await api.patch(f"{paths.workflows(namespace)}/{name}", {"spec": {"shutdown": "Stop"}})
+    say("stopped; its exit handler audits, collects and takes the target down")
+    return told
+
+
+async def _healing(api: Api, run: Run, heal_s: float) -> Sequence[chaos.Injury]:
+    """Faults that are left when they are healed, or `heal_s` are over."""
+    deadline = time.monotonic() + heal_s
+    while True:
+        left = await chaos.of_run(api, run.namespace, selector({RUN_LABEL: run.name}))
+        if not left or time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(min(POLL_S, heal_s))
+
+
+async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ...]:
+    """End faults whose Workflow is gone or over; (what, why it is not cleared or "").
+
+    What else a run made is collected by Kubernetes with its Workflow. Nothing of a Workflow that
+    still runs is touched.
+    """
+    there = {
+        one["metadata"]["name"]: state(one) for one in await api.items(paths.workflows(namespace))
+    }
+    found = []
+    for injury in await chaos.of_run(api, namespace, RUN_LABEL):
+        owner = injury.seen["metadata"]["labels"][RUN_LABEL]
+        now = there.get(owner)
+        if now is not None and not now.ended:
+            continue
+        why = f"of {owner}, which is {'gone' if now is None else 'over'}"
+        problem = (
+            "" if dry else "; ".join(await chaos.end_all(api, Run(owner, namespace), [injury]))
+        )
+        found.append((f"{injury.kind} {injury.name} {why}", problem))
+    return tuple(found)

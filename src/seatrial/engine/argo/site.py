@@ -1,0 +1,317 @@
+"""Kubernetes as an engine of steps: pods for nodes, Chaos Mesh for faults, a ConfigMap for board.
+
+`provision` makes the target's objects, owned by the Workflow, and waits until its pods are ready.
+Every later step finds them through `cluster.json`; the steps of the exit handler, which are given
+no room, through the plan, which says the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from seatrial import faults as shelf
+from seatrial import targets
+from seatrial.engine.argo import chaos, kinds, paths, pods, rights
+from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
+from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.engine.argo.chaos import BOUNDS, Bounds
+from seatrial.engine.argo.pods import PodState
+from seatrial.engine.argo.run import RUN_LABEL, Run, of_environment
+from seatrial.engine.argo.world import ClusterWorld
+from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
+from seatrial.errors import SeatrialError, Unavailable
+from seatrial.fault import FaultKind, World
+from seatrial.plan import Plan
+from seatrial.target import Node, Placed, Placement, Target
+from seatrial.trial import write_text
+
+#: How long all pods of a target may take until they are ready.
+READY_S = 900.0
+#: How long what a target is made of may take to go.
+GONE_S = 120.0
+#: How much longer than its bounds one injection or healing may take: look-ups around it.
+ACT_SLACK_S = 15.0
+#: Where the step with the load listens.
+LINE_PORT = 7433
+MANAGER = "seatrial"
+#: What we made is ours to change, whoever touched it since.
+FORCE = {"fieldManager": MANAGER, "force": "true"}
+
+
+class PodMark(BaseModel):
+    """Which pod a node was when the trial began, and how often its containers had been started."""
+
+    uid: str
+    restarts: int
+
+
+class ArgoSite:
+    """`seatrial.engine.site.Site` on a cluster."""
+
+    def __init__(
+        self,
+        api: Api,
+        run: Run,
+        target: Target,
+        placement: Placement,
+        nodes: Sequence[PlacedNode],
+        bounds: Bounds = BOUNDS,
+        untouched: Mapping[str, PodMark] | None = None,
+    ) -> None:
+        self._untouched = untouched or {}
+        self._bounds = bounds
+        self._api, self._run, self._placement = api, run, placement
+        self._target = target
+        self._nodes = tuple(node.node() for node in nodes)
+        self._world = ClusterWorld(api, target, self._nodes, placement)
+        self._board = ConfigMapBoard(api, run)
+
+    @property
+    def world(self) -> World:
+        """What faults act on."""
+        return cast(World, self._world)
+
+    @property
+    def board(self) -> Board:
+        """The trial's board."""
+        return self._board
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, as clients reach them."""
+        return self._nodes
+
+    @property
+    def act_timeout_s(self) -> float:
+        """How long one injection or healing may take."""
+        return max(self._bounds.inject_s, self._bounds.end_s) + ACT_SLACK_S
+
+    def kind(self, name: str) -> FaultKind:
+        """A kind of fault as it is done here."""
+        return kinds.kind(name, self._run, self.locate, self._bounds)
+
+    async def locate(self) -> Mapping[str, tuple[str, ...]]:
+        """Roles as they are now."""
+        return await self._world.roles()
+
+    async def heal_everything(self) -> None:
+        """Remove every fault of this run, whoever made it."""
+        found = await self._injuries()
+        await chaos.end_all(self._api, self._run, found, self._bounds)
+
+    async def audit(self) -> tuple[str, ...]:
+        """Faults of this run that are still there, and pods that are not ready."""
+        left = [f"{one.kind} {one.name} is still there" for one in await self._injuries()]
+        for node in self._world.nodes:
+            seen = await self._world.pod(node)
+            if seen is None:
+                left.append(f"{node} has no pod")
+            elif not seen.ready:
+                left.append(f"{node} is not ready ({seen.phase or 'no phase'})")
+        return tuple(left)
+
+    async def unplanned(self) -> tuple[str, ...]:
+        """Pods that were made anew, or whose containers were started again, without a fault.
+
+        Of nodes that no fault on processes can have met; others' restarts are theirs to explain.
+        """
+        told = []
+        for node, before in self._untouched.items():
+            now = await self._world.pod(node)
+            if now is None or now.uid != before.uid:
+                told.append(f"{node}: its pod is not the one of the beginning, and no fault did it")
+            elif now.restarts > before.restarts:
+                told.append(
+                    f"{node}: started {now.restarts - before.restarts} times more, by no fault"
+                )
+        return tuple(told)
+
+    async def collect(self, into: Path) -> tuple[str, ...]:
+        """The logs of the nodes' pods."""
+        brought = []
+        for node in self._world.nodes:
+            pod = self._placement.pods[node]
+            try:
+                found = await pods.logs(self._api, self._placement.namespace, pod)
+            except ApiError:
+                continue
+            for name, text in found.items():
+                write_text(into / name, text.decode(errors="replace"))
+                brought.append(name)
+        return tuple(brought)
+
+    async def teardown(self, keep: Path | None) -> tuple[str, ...]:
+        """Remove what made the target, last first, and wait until it is gone.
+
+        Volumes that a StatefulSet asked for go too. A target that ran before is left alone. `keep`
+        has no meaning here: data stays on volumes, which go with the target.
+        """
+        left: list[str] = []
+        for body in reversed([self._owned(one) for one in self._placement.objects]):
+            left += await _remove(self._api, body)
+        if self._placement.objects:
+            left += await self._remove_volumes()
+        return tuple(left)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        self._api.close()
+
+    def _owned(self, body: Mapping[str, Any]) -> Object:
+        return self._run.owned(body)
+
+    async def _injuries(self) -> list[chaos.Injury]:
+        return await chaos.of_run(
+            self._api, self._run.namespace, selector({RUN_LABEL: self._run.name})
+        )
+
+    async def _remove_volumes(self) -> list[str]:
+        where = paths.collection("v1", "PersistentVolumeClaim", self._run.namespace)
+        try:
+            found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
+        except ApiError as error:
+            return [] if error.status in (403, 404) else [str(error)]
+        left = []
+        for one in found:
+            body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **one}
+            left += await _remove(self._api, body)
+        return left
+
+
+class ArgoEngine:
+    """`seatrial.engine.site.Engine` on Kubernetes."""
+
+    async def preflight(self, plan: Plan) -> Mapping[str, str]:
+        """The cluster answers, knows the kinds that the plan needs, and lets this account use them.
+
+        Raises `Unavailable` with everything that is missing at once.
+        """
+        run, target = of_environment(), _target(plan)
+        placement = _placement(target, plan, run)
+        api = await asyncio.to_thread(connect)
+        try:
+            version = await api.get("/version")
+            made = {(str(one["apiVersion"]), str(one["kind"])) for one in placement.objects}
+            wanted = rights.of_plan(plan, run.namespace, placement.namespace, sorted(made))
+            missing = await rights.missing(api, wanted)
+        finally:
+            api.close()
+        if missing:
+            raise Unavailable(
+                "the cluster cannot carry it out: "
+                + "; ".join(missing)
+                + "\n\nhint: seatrial doctor --cluster"
+            )
+        return {"kubernetes": str(version.get("gitVersion", "unknown"))}
+
+    async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
+        """Make the target, or find the one that runs; its life ends with the Workflow's."""
+        run, target = of_environment(), _target(plan)
+        placement = _placement(target, plan, run)
+        api = await asyncio.to_thread(connect)
+        try:
+            for body in placement.objects:
+                await apply(api, run.owned(body))
+            ready = await _all_ready(api, placement)
+        finally:
+            api.close()
+        return ClusterRecord(
+            engine="argo",
+            nodes=_placed(placement, ready),
+            site={
+                "namespace": placement.namespace,
+                "run": run.name,
+                "pods": {
+                    n: PodMark(uid=p.uid, restarts=p.restarts).model_dump()
+                    for n, p in ready.items()
+                },
+            },
+        )
+
+    async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> ArgoSite:
+        """Reach the cluster; without a record the plan says where the nodes are."""
+        run, target = of_environment(), _target(plan)
+        placement = _placement(target, plan, run)
+        nodes = cluster.nodes if cluster is not None else _placed(placement, {})
+        marks = {} if cluster is None else _untouched(cluster, plan)
+        api = await asyncio.to_thread(connect)
+        return ArgoSite(api, run, target, placement, nodes, untouched=marks)
+
+    def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
+        """A pod of a step is where clients reach the nodes."""
+        return None
+
+    def line(self, folder: Path) -> Line:
+        """TCP on the pod's own address."""
+        address = of_environment().pod_address
+        if not address:
+            raise Unavailable("SEATRIAL_POD_IP is not set: other steps could not find the load")
+        return Line(f"tcp:0.0.0.0:{LINE_PORT}", f"tcp:{address}:{LINE_PORT}")
+
+
+async def apply(api: Api, body: Object) -> Object:
+    """Make an object or change it to what is wanted (server-side apply)."""
+    path = f"{paths.collection_of(body)}/{body['metadata']['name']}"
+    return await api.patch(path, body, APPLY, FORCE)
+
+
+def _target(plan: Plan) -> Target:
+    return targets.make(plan.target.name, plan.target.settings)
+
+
+def _placement(target: Target, plan: Plan, run: Run) -> Placement:
+    if not isinstance(target, Placed):
+        raise Unavailable(
+            f"target {target.name} cannot be made on Kubernetes\n\nhint: --engine lab"
+        )
+    return target.place(plan.target.nodes, run.name, run.namespace)
+
+
+def _placed(placement: Placement, seen: Mapping[str, PodState]) -> tuple[PlacedNode, ...]:
+    found = []
+    for node in placement.pods:
+        there = seen.get(node)
+        address = placement.addresses.get(node) or ("" if there is None else there.address)
+        found.append(PlacedNode(name=node, address=address, ports=placement.ports))
+    return tuple(found)
+
+
+def _untouched(cluster: ClusterRecord, plan: Plan) -> dict[str, PodMark]:
+    """Nodes that none of the plan's faults on processes can meet, as they were at the beginning."""
+    harmful = [one for one in plan.faults if shelf.kind(one.kind).touches != "network"]
+    met = {node for one in harmful for node in (one.nodes or plan.target.nodes)}
+    marks = cluster.site.get("pods")
+    found = marks if isinstance(marks, Mapping) else {}
+    return {n: PodMark.model_validate(one) for n, one in found.items() if n not in met}
+
+
+async def _all_ready(api: Api, placement: Placement) -> dict[str, PodState]:
+    async def one(node: str, pod: str) -> tuple[str, PodState]:
+        try:
+            return node, await pods.await_ready(api, placement.namespace, pod, READY_S)
+        except TimedOut:
+            seen = await pods.read(api, placement.namespace, pod)
+            told = "there is no pod" if seen is None else f"pod {seen.phase}, not ready"
+            raise Unavailable(f"{node} ({pod}) after {READY_S:g} s: {told}") from None
+
+    made = await asyncio.gather(*(one(*pair) for pair in placement.pods.items()))
+    return dict(made)
+
+
+async def _remove(api: Api, body: Object) -> list[str]:
+    """Delete an object and wait until it is gone; what went wrong."""
+    where, name = paths.collection_of(body), body["metadata"]["name"]
+    try:
+        if await api.delete(f"{where}/{name}"):
+            await api.until(where, name, lambda found: True if found is None else None, GONE_S)
+    except SeatrialError as error:
+        return [f"{body['kind']} {name}: {error}".partition("\n")[0]]
+    return []
+
+
+ENGINE = ArgoEngine()

@@ -1,0 +1,215 @@
+"""What faults act on where the nodes are pods: the part of `World` that a cluster can do.
+
+Processes are reached by commands inside of pods, links are measured from inside of them. Cuts,
+shapes and disks of the lab are Chaos Mesh's here (`seatrial.engine.argo.kinds`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal as signals
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from seatrial.engine.argo import inside, pods
+from seatrial.engine.argo.api import Api, ApiError
+from seatrial.engine.argo.pods import PodState
+from seatrial.errors import Unavailable
+from seatrial.fault import CLUSTER, Shape
+from seatrial.target import Node, Placement, Target
+
+#: How soon a node that is not ready is asked again.
+READY_POLL_S = 0.2
+#: Connections that make one reading of a link, and how long each may take.
+TRIES = 5
+TRY_S = 1.0
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A node's process, by /proc: its number, its state's letter, its start in clock ticks."""
+
+    pid: int
+    state: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What became of connections over one link: how many were tried, how fast the others were."""
+
+    tried: int
+    times_ms: tuple[float, ...] = field(default=())
+
+    @property
+    def lost(self) -> int:
+        """How many were not answered in time."""
+        return self.tried - len(self.times_ms)
+
+    @property
+    def median_ms(self) -> float | None:
+        """The middle one's time; None if none was answered."""
+        return sorted(self.times_ms)[len(self.times_ms) // 2] if self.times_ms else None
+
+
+class ClusterWorld:
+    """`seatrial.fault.World`, as far as a cluster can do it; the rest raises `Unavailable`."""
+
+    def __init__(
+        self, api: Api, target: Target, nodes: Sequence[Node], placement: Placement
+    ) -> None:
+        self.api, self.placement = api, placement
+        self._target = target
+        self._nodes = {node.name: node for node in nodes}
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of all nodes."""
+        return tuple(self._nodes)
+
+    @property
+    def isolation(self) -> str:
+        """`CLUSTER`."""
+        return CLUSTER
+
+    async def pod(self, node: str) -> PodState | None:
+        """The node's pod now."""
+        return await pods.read(self.api, self.placement.namespace, self.placement.pods[node])
+
+    async def ready(self, node: str, timeout_s: float) -> bool:
+        """Whether the node answers clients before the timeout; asks again while it does not."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (left := deadline - loop.time()) > 0:
+            if await self._target.ready(self._nodes[node], left):
+                return True
+            await asyncio.sleep(min(READY_POLL_S, max(0.0, deadline - loop.time())))
+        return False
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Who plays which role now; asks the target."""
+        return await self._target.locate(tuple(self._nodes.values()))
+
+    # ── processes ────────────────────────────────────────────────────────────────────────────
+
+    def pid(self, node: str) -> int | None:
+        """The node's process number inside of its pod, None while it is down."""
+        found = self._process(node)
+        return None if found is None else found.pid
+
+    def start_time(self, node: str) -> int | None:
+        """The start of the node's process in clock ticks since boot."""
+        found = self._process(node)
+        return None if found is None else found.start
+
+    def process_state(self, node: str) -> str:
+        """The kernel's letter for the node's process; "" if there is none."""
+        found = self._process(node)
+        return "" if found is None else found.state
+
+    async def signal(self, node: str, signal: int) -> None:
+        """Send a signal to the node's process; raises `Unavailable` where there is none.
+
+        The first process of a pod cannot be stopped from inside of its own namespace: the pod
+        must share one among its containers (`shareProcessNamespace`).
+        """
+        found = await self.api.run(lambda: self._process(node))
+        if found is None:
+            raise Unavailable(f"{node} has no process {self.placement.process!r} to signal")
+        if found.pid == 1 and signal == signals.SIGSTOP:
+            raise Unavailable(
+                f"{node}'s process is the first of its namespace, which cannot be stopped from "
+                "inside\n\nhint: shareProcessNamespace: true in the pod"
+            )
+        name = signals.Signals(signal).name.removeprefix("SIG")
+        await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
+
+    def leases(self, source: str, destination: str) -> int:
+        """Nothing here cuts links but Chaos Mesh, which keeps its own books."""
+        return 0
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """None by our books, for the same reason."""
+        return {}
+
+    def _process(self, node: str) -> Process | None:
+        """The oldest process of the name, by a command in the pod. This call stands still."""
+        try:
+            out = self._command(node, inside.FIND, self.placement.process)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        rows = [line.split() for line in out.splitlines()]
+        found = [Process(int(r[0]), r[1], int(r[2])) for r in rows if len(r) == 3]
+        return min(found, key=lambda one: (one.start, one.pid), default=None)
+
+    def _command(self, node: str, script: str, *words: str) -> str:
+        place = self.placement
+        if not place.container or not place.process:
+            raise Unavailable(
+                f"no command can be carried out in {node}'s pod\n\n"
+                "hint: name a container with a shell and the process in the target's settings"
+            )
+        argv = ["sh", "-c", script, "sh", *words]
+        return inside.command(
+            self.api, place.namespace, place.pods[node], place.container, argv, inside.COMMAND_S
+        )
+
+    # ── links ────────────────────────────────────────────────────────────────────────────────
+
+    async def passages(self, links: Sequence[Link]) -> Mapping[Link, Passage]:
+        """Connect over each link, from inside of the source's pod to the destination's ports.
+
+        Raises `Unavailable` where no command can be carried out in the pods.
+        """
+        if not self.placement.container:
+            raise Unavailable("no command can be carried out in the nodes' pods")
+        there = {node: await self.pod(node) for node in self.nodes}
+        port = min(self.placement.ports.values())
+        by_source: dict[str, dict[str, str]] = {}
+        for source, destination in links:
+            seen = there[destination]
+            address = seen.address if seen is not None else ""
+            host = f"[{address}]" if ":" in address else address
+            by_source.setdefault(source, {})[f"{host}:{port}"] = destination
+        answers = await asyncio.gather(
+            *(self._reach(source, [*peers]) for source, peers in by_source.items())
+        )
+        found: dict[Link, Passage] = {}
+        for (source, peers), answer in zip(by_source.items(), answers, strict=True):
+            for address, destination in peers.items():
+                times = answer.get(address, [])
+                made = tuple(float(one) for one in times if one is not None)
+                found[source, destination] = Passage(TRIES, made)
+        return found
+
+    async def _reach(self, source: str, addresses: list[str]) -> dict[str, list[float | None]]:
+        place = self.placement
+        argv = ["python", "-m", "seatrial.engine.argo.reach", str(TRIES), str(TRY_S), *addresses]
+        out = await inside.carry_out(
+            self.api,
+            place.namespace,
+            place.pods[source],
+            place.container,
+            argv,
+            TRIES * (TRY_S + 0.1) + inside.COMMAND_S,
+        )
+        try:
+            made: dict[str, list[float | None]] = json.loads(out)
+        except ValueError:
+            raise Unavailable(f"the probe in {source}'s pod said {out[:80]!r}") from None
+        return made
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def cannot(*args: Any, **named: Any) -> NoReturn:
+            raise Unavailable(f"a cluster has no {name!r}: what it is for is Chaos Mesh's here")
+
+        return cannot

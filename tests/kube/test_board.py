@@ -1,0 +1,95 @@
+"""The board in a ConfigMap: one writer wins, whatever the API does on the way."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from seatrial.engine.argo import paths
+from seatrial.engine.argo.api import Api
+from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.errors import CannotCreate
+from seatrial.runner.company import Acting
+from seatrial.runner.steps import notices
+from seatrial.runner.steps.notices import BoardCompany, StepNotice
+from tests.kube.cluster import NAMESPACE, RUN
+from tests.kube.server import Cluster
+
+PATH = f"{paths.config_maps(NAMESPACE)}/{RUN.name}-board"
+
+
+def test_a_notice_is_read_by_another_step(cluster: Cluster, api: Api) -> None:
+    """Two boards of one run are one; versions count up."""
+
+    async def act() -> None:
+        one, other = ConfigMapBoard(api, RUN), ConfigMapBoard(api, RUN)
+        assert await one.read("stop") is None
+        assert await one.post("stop", {"reason": "a"})
+        assert await one.post("stop", {"reason": "b"})
+        found = await other.read("stop")
+        assert found is not None
+        assert (found.version, found.document) == (2, {"reason": "b"})
+
+    asyncio.run(act())
+    owner = cluster.objects[PATH]["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["uid"]) == ("Workflow", RUN.owner_uid)
+
+
+def test_conflicts_are_written_again(cluster: Cluster, api: Api) -> None:
+    """Sixteen writers at once, each on a name of its own: none is lost."""
+
+    async def act() -> None:
+        boards = [ConfigMapBoard(api, RUN) for _ in range(16)]
+        await asyncio.gather(*(b.post(f"n{i}", {"i": i}) for i, b in enumerate(boards)))
+        assert len(await ConfigMapBoard(api, RUN).read_all()) == 16
+
+    asyncio.run(act())
+
+
+def test_a_step_begins_once(cluster: Cluster, api: Api) -> None:
+    """A second beginning is refused, also by a step that would write the very same notice."""
+
+    async def act() -> None:
+        await notices.begin_once(ConfigMapBoard(api, RUN), "fault-1", StepNotice(state="ready"))
+        with pytest.raises(CannotCreate, match="has begun before"):
+            await notices.begin_once(ConfigMapBoard(api, RUN), "fault-1", StepNotice(state="ready"))
+
+    asyncio.run(act())
+
+
+def test_a_lost_answer_is_no_second_beginning(cluster: Cluster, api: Api) -> None:
+    """The notice was written, the answer was lost: the one who wrote it has begun, not another."""
+
+    async def act() -> None:
+        await ConfigMapBoard(api, RUN).post("workload", {})
+        cluster.fail("PUT", "configmaps", lose=True)
+        await notices.begin_once(ConfigMapBoard(api, RUN), "fault-1", StepNotice(state="ready"))
+
+    asyncio.run(act())
+    assert cluster.asked("PUT", "configmaps") == 2
+
+
+def test_two_faults_never_take_one_victim(cluster: Cluster, api: Api) -> None:
+    """The company of faults works over the board: exactly one of two gets the node."""
+
+    async def act() -> list[bool]:
+        companies = [BoardCompany(ConfigMapBoard(api, RUN)) for _ in range(2)]
+        acting = Acting("kill", "process", ("n1",))
+        return await asyncio.gather(
+            *(c.join(f"fault-{i}", acting) for i, c in enumerate(companies))
+        )
+
+    assert sorted(asyncio.run(act())) == [False, True]
+
+
+def test_reading_is_cheap(cluster: Cluster, api: Api) -> None:
+    """However often a step looks, the API is asked at most twice a second."""
+
+    async def act() -> None:
+        board = ConfigMapBoard(api, RUN)
+        for _ in range(50):
+            await board.read("heal")
+
+    asyncio.run(act())
+    assert cluster.asked("GET", "configmaps") <= 2

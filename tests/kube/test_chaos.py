@@ -1,0 +1,431 @@
+"""Faults through Chaos Mesh, from the manifest to the proof, over a real HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.engine.argo import paths
+from seatrial.engine.argo.api import Api
+from seatrial.engine.argo.site import ArgoSite
+from seatrial.engine.site import PlacedNode
+from seatrial.errors import CannotCreate, Unavailable
+from seatrial.fault import FaultKind, PlannedFault, Proof
+from seatrial.op import Op
+from seatrial.runner.nemesis import Nemesis
+from seatrial.trial import Evidence
+from tests.kube.cluster import (
+    NAMESPACE,
+    NODES,
+    PAUSE,
+    RUN,
+    SHORT,
+    ChaosMesh,
+    ThreePods,
+    pod_path,
+)
+from tests.kube.server import Cluster, Object
+
+PODCHAOS = paths.chaos("PodChaos", NAMESPACE)
+NETCHAOS = paths.chaos("NetworkChaos", NAMESPACE)
+
+
+def site_of(api: Api, target: ThreePods) -> ArgoSite:
+    """What a step opens."""
+    nodes = [PlacedNode(name=n, address=f"10.0.0.{n[1:]}", ports={"client": 2379}) for n in NODES]
+    return ArgoSite(api, RUN, target, target.place(NODES, RUN.name, NAMESPACE), nodes, SHORT)
+
+
+def planned(kind: str, *nodes: str, victims: str = "one", **options: Any) -> PlannedFault:
+    """A fault of a plan."""
+    return PlannedFault(
+        id="fault-1",
+        kind=kind,
+        victims=victims,
+        nodes=nodes,
+        start_s=0,
+        duration_s=5,
+        options=options,
+    )
+
+
+@pytest.fixture
+def target(cluster: Cluster, mesh: ChaosMesh) -> ThreePods:
+    """The database; a pod that is injured is not ready, and its node does not answer."""
+    made = ThreePods()
+
+    def ready(yes: bool) -> Callable[[list[str]], None]:
+        def change(body: Object) -> None:
+            body["status"]["conditions"] = [{"type": "Ready", "status": str(yes)}]
+
+        def act(pods: list[str]) -> None:
+            for name in pods:
+                cluster.change(pod_path(name.removeprefix("db-")), change)
+                node = name.removeprefix("db-")
+                (made.silent.discard if yes else made.silent.add)(node)
+
+        return act
+
+    mesh.hurt, mesh.mend = ready(False), ready(True)
+    return made
+
+
+def word(proof: Proof) -> Object:
+    """What Chaos Mesh said of its one object."""
+    made: Any = proof.measured["chaos_mesh"]
+    (one,) = made
+    found: Object = one
+    return found
+
+
+Act = Callable[[ArgoSite, FaultKind], Awaitable[None]]
+
+
+def with_kind(api: Api, target: ThreePods, name: str, act: Act) -> None:
+    """Do something with a kind of fault as a step gets it."""
+
+    async def run() -> None:
+        site = site_of(api, target)
+        await act(site, site.kind(name))
+
+    asyncio.run(run())
+
+
+def test_kill_is_injected_proved_healed_and_gone(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """The whole life of a fault, and what stays as evidence."""
+    fault, proofs = planned("kill", "n2"), list[Proof]()
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+        await kind.heal(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_healed(site.world, fault, ["n2"]))
+
+    with_kind(api, target, "kill", act)
+    effect, recovery = proofs
+    assert effect.seen and "not ready" in effect.sentence and "no answer" in effect.sentence
+    assert recovery.seen
+    before, after = word(effect), word(recovery)
+    assert before["conditions"]["AllInjected"] == "True"
+    record = after["containerRecords"][0]
+    assert (record["phase"], record["recoveredCount"]) == ("Not Injected", 1)
+    assert len(mesh.gone) == 1
+    assert not any(path.startswith(PODCHAOS) for path in cluster.objects)
+
+
+def test_the_object_is_owned_labelled_and_has_a_dead_mans_switch(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Deletion of the Workflow collects it, its label finds it, its duration ends it."""
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+
+    with_kind(api, target, "kill", act)
+    (body,) = [b for path, b in cluster.objects.items() if path.startswith(PODCHAOS)]
+    metadata = body["metadata"]
+    assert metadata["name"] == f"{RUN.name}-fault-1"
+    assert metadata["labels"]["seatrial/run"] == RUN.name
+    assert metadata["ownerReferences"][0]["uid"] == RUN.owner_uid
+    assert body["spec"]["duration"] == "65000ms"
+    assert body["spec"]["selector"] == {"pods": {NAMESPACE: ["db-n2"]}}
+
+
+def test_an_injection_that_fails_says_why(mesh: ChaosMesh, api: Api, target: ThreePods) -> None:
+    """A kernel without netem: Chaos Mesh's reason is in the error, and the object goes again."""
+    mesh.injects = False
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        with pytest.raises(Unavailable, match="unable to set tcs"):
+            await kind.inject(site.world, fault, ["n2"])
+        assert not (await kind.prove_injected(site.world, fault, ["n2"])).seen
+        await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "kill", act)
+    assert len(mesh.gone) == 1
+
+
+def test_what_chaos_mesh_says_proves_nothing_alone(
+    mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """AllInjected, and the pod is as before: the effect is not seen."""
+    mesh.hurt = lambda _: None
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proof = await kind.prove_injected(site.world, fault, ["n2"])
+        assert not proof.seen and "no effect" in proof.sentence
+
+    with_kind(api, target, "kill", act)
+
+
+def test_a_node_that_never_answered_proves_nothing_by_its_silence(
+    mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Silent before the fault as well: that is no effect of it."""
+    mesh.hurt = lambda _: None
+    target.silent.add("n2")
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        assert not (await kind.prove_injected(site.world, fault, ["n2"])).seen
+
+    with_kind(api, target, "kill", act)
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_stuck_finalizer_is_recorded_and_at_last_removed(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, obeys: bool
+) -> None:
+    """By Chaos Mesh's own annotation, or by taking the finalizer; and the healing is not green."""
+    mesh.lets_go, mesh.obeys_force = False, obeys
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        way = "let go by force" if obeys else "finalizers were removed"
+        with pytest.raises(Unavailable, match=f"held by chaos-mesh/records.*{way}"):
+            await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "kill", act)
+    assert not any(path.startswith(PODCHAOS) for path in cluster.objects)
+
+
+def test_a_recovery_that_never_comes_is_told(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Victims that stay injected: the object goes by force, the trial knows."""
+    mesh.recovers = False
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        with pytest.raises(Unavailable, match="did not recover all victims"):
+            await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "kill", act)
+    assert not any(path.startswith(PODCHAOS) for path in cluster.objects)
+
+
+def test_a_role_that_moved_is_not_injected(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Chosen as leader, no leader any more at the moment: nothing is broken, and it is said."""
+    target.leaders = ["n1", "n3"]
+    fault = planned("kill", victims="leader")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        chosen = (await site.locate())["leader"]
+        with pytest.raises(Unavailable, match=r"n1 was leader .* \(now n3\): nothing was injected"):
+            await kind.inject(site.world, fault, chosen)
+
+    with_kind(api, target, "kill", act)
+    assert cluster.asked("POST", "podchaos") == 0
+
+
+def test_a_fault_never_begins_twice(mesh: ChaosMesh, api: Api, target: ThreePods) -> None:
+    """A second attempt finds the object of the first one and refuses."""
+    fault = planned("kill", "n2")
+
+    async def first(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+
+    async def second(site: ArgoSite, kind: FaultKind) -> None:
+        with pytest.raises(CannotCreate, match="has begun before"):
+            await kind.inject(site.world, fault, ["n2"])
+
+    with_kind(api, target, "kill", first)
+    with_kind(api, target, "kill", second)
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 429}, {"lose": True}])
+def test_making_an_object_survives_a_bad_api(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, how: dict[str, Any]
+) -> None:
+    """Also where it was made and the answer was lost: the object there is known as ours."""
+    cluster.fail("POST", "podchaos", **how)
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        assert (await kind.prove_injected(site.world, fault, ["n2"])).seen
+
+    with_kind(api, target, "kill", act)
+    assert cluster.asked("POST", "podchaos") == 2
+
+
+def test_a_one_shot_is_not_paused(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """pod-kill is over at once: it is deleted, and nothing waits for a recovery of it."""
+    fault = planned("pod", "n2", action="pod-kill")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "pod", act)
+    assert not any(PAUSE in str(body) for method, _, body in cluster.requests if method == "PATCH")
+
+
+def test_a_partition_is_proved_from_inside_of_the_pods(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Connections over the victim's links fail while it acts, and are made again after."""
+    cut, proofs = set[str](), list[Proof]()
+    mesh.hurt, mesh.mend = cut.update, cut.difference_update
+
+    def command(pod: str, container: str, argv: list[str]) -> tuple[str, int]:
+        assert (container, argv[:3]) == ("helm", ["python", "-m", "seatrial.engine.argo.reach"])
+        far = [f"10.0.0.{name[-1]}" for name in cut]
+        closed = {a for a in argv[5:] if pod in cut or a.partition(":")[0] in far}
+        times = ", ".join(
+            f'"{a}": {"[null, null, null, null, null]" if a in closed else "[1, 1, 1, 1, 1]"}'
+            for a in argv[5:]
+        )
+        return f"{{{times}}}", 0
+
+    cluster.command = command
+    fault = planned("partition", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+        await kind.heal(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_healed(site.world, fault, ["n2"]))
+
+    with_kind(api, target, "partition", act)
+    assert [proof.seen for proof in proofs] == [True, True]
+    assert "n1 → n2: 5 of 5 connections were not made" in proofs[0].sentence
+
+
+def test_links_without_a_probe_are_not_claimed(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Where no command can be carried out in the pods, a partition is not proved."""
+    cluster.command = lambda *_: ("python: not found", 127)
+    mesh.hurt = lambda _: None
+    fault = planned("partition", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proof = await kind.prove_injected(site.world, fault, ["n2"])
+        assert not proof.seen and "python: not found" in proof.sentence
+
+    with_kind(api, target, "partition", act)
+
+
+def test_shapes_of_several_parts_are_objects_that_are_each_awaited(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """What Chaos Mesh would do as a Workflow is made as the NetworkChaos objects it consists of."""
+    from seatrial.engine.argo import chaos
+    from seatrial.faults.partition import PARTITION
+
+    pods = [f"db-n{i}" for i in range(1, 6)]
+    whole = PARTITION.manifest(planned("partition", shape="majorities-ring"), pods, pods, NAMESPACE)
+    made = chaos.parts(whole)
+    assert whole["kind"] == "Workflow" and len(made) > 1
+    assert {part["kind"] for part in made} == {"NetworkChaos"}
+    assert {part["spec"]["duration"] for part in made} == {"5000ms"}
+    assert len({part["metadata"]["name"] for part in made}) == len(made)
+
+
+def test_pause_is_a_signal_sent_inside_of_the_pod(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """SIGSTOP and SIGCONT by a command; the kernel's letter and the silence are the proof."""
+    state, sent, proofs = {"db-n2": "S"}, list[str](), list[Proof]()
+
+    def command(pod: str, container: str, argv: list[str]) -> tuple[str, int]:
+        if "kill" in argv[2]:
+            sent.append(f"{argv[4]} {argv[5]}")
+            state[pod] = "T" if argv[4] == "STOP" else "S"
+            (target.silent.add if argv[4] == "STOP" else target.silent.discard)(pod[3:])
+            return "", 0
+        return f"17 {state.get(pod, 'S')} 400\n", 0
+
+    cluster.command = command
+    fault = planned("pause", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+        await kind.heal(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_healed(site.world, fault, ["n2"]))
+
+    with_kind(api, target, "pause", act)
+    assert sent == ["STOP 17", "CONT 17"]
+    assert [proof.seen for proof in proofs] == [True, True]
+
+
+def test_the_nemesis_of_every_engine_carries_it_out(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, tmp_path: Path
+) -> None:
+    """The same code as in the lab, with this engine's kinds: a leader is killed, evidence stays."""
+    fault = planned("kill", victims="leader").model_copy(update={"duration_s": 0.2})
+    ops: list[Op] = []
+
+    def record(op: Op) -> int:
+        ops.append(op)
+        return len(ops)
+
+    async def act() -> None:
+        site = site_of(api, target)
+        nemesis = Nemesis(
+            site.world,
+            site.locate,
+            record=record,
+            clock=time.monotonic_ns,
+            evidence=tmp_path,
+            kinds=site.kind,
+            act_timeout_s=site.act_timeout_s,
+        )
+        await nemesis.run((fault,), time.monotonic_ns(), asyncio.Event())
+
+    asyncio.run(act())
+    evidence = Evidence.model_validate_json((tmp_path / "fault-1.json").read_text())
+    assert (evidence.victims, evidence.error) == (("n1",), None)
+    assert evidence.effect is not None and evidence.effect.seen
+    assert evidence.recovery is not None and evidence.recovery.seen
+    assert [op.f for op in ops] == ["inject", "inject", "heal", "heal"]
+    assert len(mesh.gone) == 1
+
+
+def test_heal_everything_finds_what_another_step_left(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """By label: the exit handler ends faults of steps that were killed, and leaves other runs'."""
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        assert "PodChaos etcd-register-abcde-fault-1 is still there" in await site.audit()
+        mesh.hurt = lambda _: None
+        other = {**fault_of_another_run(), "metadata": {"name": "theirs", "labels": {}}}
+        cluster.put(NETCHAOS, other)
+        await site_of(api, target).heal_everything()
+        assert await site.audit() == ()
+
+    with_kind(api, target, "kill", act)
+    assert f"{NETCHAOS}/theirs" in cluster.objects
+
+
+def fault_of_another_run() -> Object:
+    """An object that is not ours."""
+    return {
+        "apiVersion": "chaos-mesh.org/v1alpha1",
+        "kind": "NetworkChaos",
+        "spec": {"selector": {"pods": {NAMESPACE: ["db-n1"]}}},
+    }

@@ -1,0 +1,423 @@
+"""`submit`, `watch`, `fetch`, `stop`, `reap --engine argo`, `doctor --cluster` on the server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+
+from seatrial.cli.main import main
+from seatrial.engine.argo import paths, runs
+from seatrial.engine.argo.api import Api
+from tests.kube.cluster import NAMESPACE, RUN, ChaosMesh
+from tests.kube.server import Cluster, Object
+
+WORKFLOWS = paths.workflows(NAMESPACE)
+PODCHAOS = paths.chaos("PodChaos", NAMESPACE)
+BOARD = f"{paths.config_maps(NAMESPACE)}/{RUN.name}-board"
+
+
+def node(name: str, phase: str, **outputs: str) -> Object:
+    """One pod of a workflow."""
+    return {
+        "displayName": name,
+        "name": f"{RUN.name}.{name}",
+        "type": "Pod",
+        "phase": phase,
+        "startedAt": "2026-11-21T02:00:01Z",
+        "outputs": {"parameters": [{"name": k, "value": v} for k, v in outputs.items()]},
+    }
+
+
+def workflow(phase: str, *nodes: Object, **more: object) -> Object:
+    """A Workflow as Argo has it."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": RUN.name, "namespace": NAMESPACE, "uid": "the-uid"},
+        "spec": {
+            "templates": [
+                {
+                    "outputs": {
+                        "artifacts": [
+                            {"s3": {"key": "trials/{{workflow.name}}/{{workflow.uid}}/plan.json"}}
+                        ]
+                    }
+                }
+            ]
+        },
+        "status": {
+            "phase": phase,
+            "nodes": {str(number): one for number, one in enumerate(nodes)},
+            **more,
+        },
+    }
+
+
+def injury(name: str, run: str) -> Object:
+    """A fault of some run."""
+    return {
+        "apiVersion": "chaos-mesh.org/v1alpha1",
+        "kind": "PodChaos",
+        "metadata": {"name": name, "labels": {"seatrial/run": run}},
+        "spec": {"action": "pod-failure", "selector": {"pods": {NAMESPACE: ["db-n1"]}}},
+    }
+
+
+VERDICT = node("verdict", "Failed", verdict="invalid", message="invalid: a stale read\n")
+
+
+# ── submit ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_submit_makes_what_render_prints(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same options, the same object."""
+    options = ["etcd-register", "--faults", "kill", "--seed", "7", "--label", "team=storage"]
+    assert main(["render", *options]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert main(["submit", *options, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    made = cluster.objects[f"{WORKFLOWS}/{told['name']}"]
+    assert made["spec"] == printed["spec"]
+    assert made["metadata"]["labels"]["team"] == "storage"
+
+
+def test_submit_with_a_schedule_makes_or_changes_a_cron_workflow(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice the same name is one object, the second time changed."""
+    where = paths.collection("argoproj.io/v1alpha1", "CronWorkflow", NAMESPACE)
+    for hour in ("2", "3"):
+        assert main(["submit", "etcd-register", "--cron", f"0 {hour} * * *"]) == 0
+    (made,) = [body for path, body in cluster.objects.items() if path.startswith(where)]
+    assert made["spec"]["schedules"] == ["0 3 * * *"]
+
+
+def test_submit_says_what_the_cluster_says(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refusal is status 69, with the API's own words."""
+    cluster.fail("POST", "workflows", 403, reason="Forbidden")
+    assert main(["submit", "etcd-register"]) == 69
+    assert "it went wrong on purpose (403)" in capsys.readouterr().err
+
+
+# ── watch ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("valid", 0), ("invalid", 1), ("unknown", 2), ("", 2)]
+)
+def test_watch_ends_with_the_verdict(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str], said: str, status: int
+) -> None:
+    """The last leaf's output is the exit status; where there is none it is unknown."""
+    cluster.put(WORKFLOWS, workflow("Failed", node("verdict", "Failed", verdict=said, message="x")))
+    assert main(["watch", RUN.name]) == status
+
+
+def test_watch_tells_phases_faults_and_ops(cluster: Cluster, api: Api) -> None:
+    """A node that changes its phase is told, and what the steps say on the board."""
+    cluster.put(WORKFLOWS, workflow("Running", node("workload", "Running")))
+    acting = {"fault-1": {"kind": "kill", "touches": "process", "victims": ["n2"]}}
+    notices = {"workload": {"phase": "faults", "ops": 1234}, "acting": {"acting": acting}}
+    cluster.put(
+        paths.config_maps(NAMESPACE),
+        {
+            "metadata": {"name": f"{RUN.name}-board"},
+            "data": {
+                name: json.dumps({"version": 1, "document": document, "writer": "w"})
+                for name, document in notices.items()
+            },
+        },
+    )
+    seen: list[tuple[str, str]] = []
+
+    def tell(now: runs.WorkflowState, board: str) -> None:
+        seen.append((now.phase, board))
+        cluster.put(WORKFLOWS, workflow("Failed", VERDICT))
+
+    cluster.fail("GET", "workflows", 503, times=2)
+    end = asyncio.run(runs.follow(api, NAMESPACE, RUN.name, tell, every_s=0.01))
+    assert seen[0] == ("Running", "faults, 1,234 ops; fault-1 (kill of n2)")
+    assert (end.verdict, end.sentence) == ("invalid", "invalid: a stale read")
+
+
+def test_what_has_no_verdict_of_its_own_is_green_only_if_all_of_it_succeeded() -> None:
+    """A campaign has trials instead; nothing at all is no success."""
+    green = node("trial-1", "Succeeded")
+    assert runs.state(workflow("Succeeded", green)).verdict == "valid"
+    assert runs.state(workflow("Succeeded", green, node("trial-2", "Failed"))).verdict == "unknown"
+    assert runs.state(workflow("Failed", green)).verdict == "unknown"
+    assert runs.state(workflow("Succeeded")).verdict == "unknown"
+
+
+def test_a_large_workflow_is_read_as_well(cluster: Cluster, api: Api) -> None:
+    """Argo compresses the nodes of a status that is too large for an object."""
+    packed = base64.b64encode(gzip.compress(json.dumps({"1": VERDICT}).encode())).decode()
+    cluster.put(WORKFLOWS, workflow("Failed", compressedNodes=packed))
+    assert runs.state(cluster.objects[f"{WORKFLOWS}/{RUN.name}"]).verdict == "invalid"
+
+
+def test_a_workflow_that_is_not_there(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 66, and those that are there."""
+    cluster.put(WORKFLOWS, workflow("Running"))
+    assert main(["watch", "nightly-1"]) == 66
+    assert f"hint: {RUN.name}" in capsys.readouterr().err
+
+
+# ── stop and reap ────────────────────────────────────────────────────────────────────────────
+
+
+def test_stop_heals_before_it_stops(cluster: Cluster, mesh: ChaosMesh, api: Api) -> None:
+    """The steps see the word on the board and heal; only then Argo is told."""
+    order: list[str] = []
+
+    def heard(kind: str, path: str, body: Object) -> None:
+        mesh.heard(kind, path, body)
+        if path == BOARD and "stop" in body.get("data", {}):
+            order.append("asked")
+            cluster.remove(f"{PODCHAOS}/fault-1")
+        if path.startswith(WORKFLOWS) and body["spec"].get("shutdown") == "Stop":
+            order.append("stopped")
+        if kind == "DELETED" and path.startswith(PODCHAOS):
+            order.append("healed")
+
+    cluster.put(WORKFLOWS, workflow("Running"))
+    cluster.put(PODCHAOS, injury("fault-1", RUN.name))
+    cluster.when = heard
+    assert main(["stop", RUN.name, "--reason", "enough"]) == 0
+    assert order == ["asked", "healed", "stopped"]
+    assert json.loads(cluster.objects[BOARD]["data"]["stop"])["document"] == {"reason": "enough"}
+
+
+def test_stop_ends_faults_of_steps_that_are_dead(
+    cluster: Cluster, mesh: ChaosMesh, api: Api
+) -> None:
+    """Nobody listens: they are ended from here, and the workflow is stopped all the same."""
+    cluster.put(WORKFLOWS, workflow("Running"))
+    cluster.put(PODCHAOS, injury("fault-1", RUN.name))
+    said: list[str] = []
+    asyncio.run(runs.stop(api, NAMESPACE, RUN.name, "", said.append, heal_s=0.1))
+    assert f"{PODCHAOS}/fault-1" not in cluster.objects
+    assert cluster.objects[f"{WORKFLOWS}/{RUN.name}"]["spec"]["shutdown"] == "Stop"
+    assert any("fault-1" in line for line in said)
+
+
+def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the label of the run and the Workflow's own phase."""
+    cluster.put(WORKFLOWS, workflow("Running"))
+    cluster.put(PODCHAOS, injury("lives", RUN.name))
+    cluster.put(PODCHAOS, injury("left", "a-run-that-is-gone"))
+    assert main(["reap", "--engine", "argo", "--dry-run"]) == 0
+    assert "there is: PodChaos left of a-run-that-is-gone" in capsys.readouterr().out
+    assert main(["reap", "--engine", "argo"]) == 0
+    assert f"{PODCHAOS}/left" not in cluster.objects
+    assert f"{PODCHAOS}/lives" in cluster.objects
+
+
+# ── doctor ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _findings(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
+    assert main(["doctor", "--cluster", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    return {row["name"]: (row["status"], row["meaning"]) for row in rows}
+
+
+def test_doctor_says_what_an_empty_cluster_lacks(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each thing by itself, with its mend."""
+    found = _findings(capsys)
+    assert found["API server"] == ("ok", "Kubernetes v1.34.9")
+    assert found["clock"][0] == "ok"
+    assert {name for name, (status, _) in found.items() if status == "missing"} == {
+        "namespace",
+        "Argo Workflows",
+        "Chaos Mesh",
+        "chaos daemon",
+        "service accounts",
+        "artifact store",
+    }
+
+
+def test_doctor_names_rights_that_are_not_there(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By SelfSubjectAccessReview; what may not be looked at is said to be so."""
+    cluster.denied.add(("create", "workflows"))
+    cluster.fail("GET", "daemonsets", 403, reason="Forbidden")
+    found = _findings(capsys)
+    assert found["your rights"] == ("limited", "not: create workflows.argoproj.io in seatrial")
+    assert found["chaos daemon"] == ("limited", "this account may not look at it")
+
+
+def test_doctor_without_a_cluster(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No kubeconfig is an error with a hint; a server that refuses ends the list."""
+    cluster.fail("GET", "/version", 401, times=9, reason="Unauthorized")
+    found = _findings(capsys)
+    assert list(found) == ["API server"]
+
+
+# ── fetch ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Bucket:
+    """An S3-compatible store of one bucket: lists and gets."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Quiet."""
+
+            def do_HEAD(self) -> None:
+                self._say(*owner.get(self.path))
+
+            def do_GET(self) -> None:
+                code, data = owner.get(self.path)
+                part = self.headers.get("Range", "")
+                if code == 200 and part:
+                    first, _, last = part.removeprefix("bytes=").partition("-")
+                    size = len(data)
+                    data = data[int(first) : int(last) + 1]
+                    span = f"bytes {first}-{int(first) + len(data) - 1}/{size}"
+                    self._say(206, data, {"Content-Range": span}, whole=True)
+                else:
+                    self._say(code, data, whole=True)
+
+            def _say(
+                self,
+                code: int,
+                data: bytes,
+                headers: Mapping[str, str] | None = None,
+                whole: bool = False,
+            ) -> None:
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(data)))
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if whole:
+                    self.wfile.write(data)
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.endpoint = f"127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}
+        )
+        self._thread.start()
+
+    def get(self, target: str) -> tuple[int, bytes]:
+        """An object, or the list below a prefix."""
+        parts = urlsplit(target)
+        query = parse_qs(parts.query)
+        _, _, key = unquote(parts.path).lstrip("/").partition("/")
+        if key:
+            return (200, self.objects[key]) if key in self.objects else (404, b"")
+        if "prefix" not in query and "list-type" not in query:
+            return 200, b""
+        prefix = query.get("prefix", [""])[0]
+        rows = "".join(
+            f"<Contents><Key>{name}</Key><Size>{len(data)}</Size>"
+            "<LastModified>2026-11-21T00:00:00.000Z</LastModified></Contents>"
+            for name, data in sorted(self.objects.items())
+            if name.startswith(prefix)
+        )
+        text = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
+        return 200, text.encode()
+
+    def close(self) -> None:
+        """End it."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def bucket(cluster: Cluster) -> Iterator[Bucket]:
+    """The store, and where the cluster says it is."""
+    made = Bucket()
+    settings = {
+        "s3": {
+            "bucket": "artifacts",
+            "endpoint": made.endpoint,
+            "insecure": True,
+            "accessKeySecret": {"name": "minio", "key": "user"},
+            "secretKeySecret": {"name": "minio", "key": "word"},
+        }
+    }
+    annotations = {"workflows.argoproj.io/default-artifact-repository": "minio"}
+    cluster.put(
+        paths.config_maps(NAMESPACE),
+        {
+            "metadata": {"name": "artifact-repositories", "annotations": annotations},
+            "data": {"minio": yaml.safe_dump(settings)},
+        },
+    )
+    word = base64.b64encode(b"word").decode()
+    cluster.put(
+        paths.collection("v1", "Secret", NAMESPACE),
+        {"metadata": {"name": "minio"}, "data": {"user": word, "word": word}},
+    )
+    yield made
+    made.close()
+
+
+def test_fetch_brings_the_folder_home(
+    cluster: Cluster, api: Api, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every piece under the run's key, at its place; not those of another run of the name."""
+    cluster.put(WORKFLOWS, workflow("Failed", VERDICT))
+    pieces = {
+        "plan.json": b"{}",
+        "trial.json": b"{}",
+        "history.arrow": bytes(range(256)) * 5000,
+        "evidence/fault-1.json": b"{}",
+        "steps/workload/load.json": b"{}",
+    }
+    for name, data in pieces.items():
+        bucket.objects[f"trials/{RUN.name}/the-uid/{name}"] = data
+    bucket.objects[f"trials/{RUN.name}/an-older-uid/plan.json"] = b"old"
+
+    assert main(["fetch", RUN.name, "--store", str(tmp_path)]) == 1
+    folder = tmp_path / RUN.name
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert found == pieces
+    assert "invalid on the cluster" in capsys.readouterr().out
+    assert main(["fetch", RUN.name, "--store", str(tmp_path)]) == 73
+
+
+def test_fetch_says_what_is_wrong(
+    cluster: Cluster, api: Api, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing kept: 66. A store that is elsewhere from here: 69 and how to reach it."""
+    cluster.put(WORKFLOWS, workflow("Failed", VERDICT))
+    assert main(["fetch", RUN.name, "--store", str(tmp_path)]) == 66
+    cluster.remove(f"{paths.config_maps(NAMESPACE)}/artifact-repositories")
+    assert main(["fetch", RUN.name, "--store", str(tmp_path)]) == 69
+    assert "there is no ConfigMap artifact-repositories" in capsys.readouterr().err
