@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from seatrial.op import Atom, Value
+from seatrial.verdict import Json
 
 
 class OpFailed(Exception):
@@ -127,6 +128,38 @@ class Scraped(Protocol):
 
     def metrics_url(self, node: Node) -> str:
         """Where `node` tells its metrics."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a target's nodes are on Kubernetes, and what makes them.
+
+    `pods` maps nodes to pods, `addresses` nodes to the name that clients use (it must last when a
+    pod is made anew; "" is the pod's own address), `ports` port names to numbers. `container` is
+    one in each pod where a command can be carried out that sees the pod's network and the node's
+    process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
+    what makes the target, in order; none where it runs already.
+    """
+
+    namespace: str
+    pods: Mapping[str, str]
+    addresses: Mapping[str, str]
+    ports: Mapping[str, int]
+    container: str = ""
+    process: str = ""
+    objects: tuple[Mapping[str, Json], ...] = ()
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A target that can be made, or found, on Kubernetes: a capability beside `Target`."""
+
+    def place(self, nodes: Sequence[str], run: str, namespace: str) -> Placement:
+        """Where the nodes of a trial are, and what makes them.
+
+        `run` names the trial: every name that is made begins with it. `namespace` is the trial's.
+        """
         ...
 
 
