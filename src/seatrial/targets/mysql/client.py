@@ -1,0 +1,176 @@
+"""The client: registers, lists and a bank, each op one SQL transaction on one node.
+
+Keys and values are JSON in binary columns, so that `1` and `"1"` stay apart and no collation
+makes two of them equal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from seatrial.op import Atom, Value
+from seatrial.target import Node, OpRefused
+from seatrial.targets.mysql.session import Session
+from seatrial.targets.mysql.settings import Access, Isolation
+
+#: Accounts of the bank, and what each holds at first.
+ACCOUNTS = 8
+BALANCE = 10
+
+MicroOp = tuple[str, Atom, Value]
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS registers (k VARBINARY(64) PRIMARY KEY, v VARBINARY(255) NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS lists (k VARBINARY(64) PRIMARY KEY, v LONGBLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS accounts (id INT PRIMARY KEY, balance BIGINT NOT NULL)",
+    "INSERT IGNORE INTO accounts VALUES "
+    + ", ".join(f"({number}, {BALANCE})" for number in range(ACCOUNTS)),
+)
+TABLES = ("registers", "lists", "accounts")
+
+
+class SqlClient:
+    """Registers, transactions and a bank on one node; `timeout_s` bounds each method.
+
+    `setup` are statements for each new session.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        access: Access,
+        isolation: Isolation,
+        *,
+        timeout_s: float,
+        setup: Sequence[str] = (),
+    ) -> None:
+        self.node = node
+        level = isolation.replace("-", " ").upper()
+        statements = (f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", *setup)
+        self._session = Session(node, access, statements, timeout_s)
+
+    async def close(self) -> None:
+        """Free the connection; never raises."""
+        await self._session.close()
+
+    # ── registers ────────────────────────────────────────────────────────────────────────────
+
+    async def read(self, key: Atom) -> Atom:
+        """The value of `key`, None if absent."""
+
+        async def body(session: Session) -> Atom:
+            rows = await session.fetch("SELECT v FROM registers WHERE k = %s", (_json(key),))
+            return cast(Atom, json.loads(rows[0][0])) if rows else None
+
+        return await self._session.transaction(body, read=True)
+
+    async def write(self, key: Atom, value: Atom) -> None:
+        """Set `key` to `value`."""
+
+        async def body(session: Session) -> None:
+            await session.execute(
+                "INSERT INTO registers (k, v) VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = %s",
+                (_json(key), _json(value), _json(value)),
+            )
+
+        await self._session.transaction(body, read=False)
+
+    async def cas(self, key: Atom, old: Atom, new: Atom) -> bool:
+        """Set `key` to `new` if it is `old` (None: absent); False if it certainly was not."""
+
+        async def body(session: Session) -> bool:
+            name = _json(key)
+            rows = await session.fetch("SELECT v FROM registers WHERE k = %s FOR UPDATE", (name,))
+            seen = json.loads(rows[0][0]) if rows else None
+            if seen != old:
+                return False
+            if rows:
+                await session.execute(
+                    "UPDATE registers SET v = %s WHERE k = %s", (_json(new), name)
+                )
+            else:
+                await session.execute(
+                    "INSERT INTO registers (k, v) VALUES (%s, %s)", (name, _json(new))
+                )
+            return True
+
+        return await self._session.transaction(body, read=False)
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────
+
+    async def transact(self, micro_ops: Sequence[MicroOp]) -> tuple[Value, ...]:
+        """Carry out all micro-ops (`append` and `r`) as one transaction; reads filled in."""
+
+        async def body(session: Session) -> tuple[Value, ...]:
+            return tuple([await _micro_op(session, op) for op in micro_ops])
+
+        reads = all(f == "r" for f, _, _ in micro_ops)
+        return await self._session.transaction(body, read=reads)
+
+    # ── a bank ───────────────────────────────────────────────────────────────────────────────
+
+    async def transfer(self, source: int, destination: int, amount: int) -> None:
+        """Move `amount`; raises `OpRefused` where `source` has less."""
+
+        async def body(session: Session) -> None:
+            rows = await session.fetch(
+                "SELECT balance FROM accounts WHERE id = %s FOR UPDATE", (source,)
+            )
+            if not rows or rows[0][0] < amount:
+                raise OpRefused(f"account {source} has less than {amount}")
+            change = "UPDATE accounts SET balance = balance + %s WHERE id = %s"
+            await session.execute(change, (-amount, source))
+            await session.execute(change, (amount, destination))
+
+        await self._session.transaction(body, read=False)
+
+    async def balances(self) -> Mapping[int, int]:
+        """All accounts in one read."""
+
+        async def body(session: Session) -> Mapping[int, int]:
+            rows = await session.fetch("SELECT id, balance FROM accounts ORDER BY id")
+            return {int(number): int(balance) for number, balance in rows}
+
+        return await self._session.transaction(body, read=True)
+
+
+async def make_schema(node: Node, access: Access, timeout_s: float) -> None:
+    """Make the tables where they are missing; raises `OpFailed` or `OpUnknown`.
+
+    On a replicated server a second CREATE TABLE is replicated as well, so one that is there is
+    left alone.
+    """
+    session = Session(node, access, (), timeout_s)
+
+    async def body(session: Session) -> None:
+        there = {row[0] for row in await session.fetch("SHOW TABLES")}
+        if not there.issuperset(TABLES):
+            for statement in SCHEMA:
+                await session.execute(statement)
+
+    try:
+        await session.transaction(body, read=False)
+    finally:
+        await session.close()
+
+
+async def _micro_op(session: Session, op: MicroOp) -> Value:
+    f, key, argument = op
+    name = _json(key)
+    if f == "r":
+        rows = await session.fetch("SELECT v FROM lists WHERE k = %s", (name,))
+        return (f, key, tuple(json.loads(b"[%b]" % rows[0][0])) if rows else None)
+    if f != "append":
+        raise ValueError(f"micro-op {f!r} is none of append, r")
+    element = _json(cast(Atom, argument))
+    await session.execute(
+        "INSERT INTO lists (k, v) VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = CONCAT(v, ',', %s)",
+        (name, element, element),
+    )
+    return (f, key, argument)
+
+
+def _json(value: Atom) -> bytes:
+    return json.dumps(value).encode()
