@@ -13,7 +13,6 @@ from pathlib import Path
 
 from seatrial.target import Node, OpFailed, OpUnknown
 from seatrial.targets.mysql.client import make_schema
-from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import Access
 
 BINARY = shutil.which("mariadbd")
@@ -21,6 +20,7 @@ INSTALL = shutil.which("mariadb-install-db")
 START_S = 60.0
 STOP_S = 30.0
 POLL_S = 0.05
+SCHEMA_S = 10.0
 #: The account that `mariadb-install-db` makes for this machine.
 ACCESS = Access(user="root", database="seatrial")
 
@@ -28,9 +28,9 @@ ACCESS = Access(user="root", database="seatrial")
 class Server:
     """One server below `folder`, on a free port of this machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         assert BINARY is not None and INSTALL is not None
-        self._folder = folder
+        self._folder, self._options = folder, options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -50,8 +50,11 @@ class Server:
             timeout=START_S,
         )
 
-    async def start(self) -> None:
-        """Start it and wait until it answers; the first time it gets its database."""
+    async def start(self, *once: str) -> None:
+        """Start it and wait until it answers; the first time it gets its database.
+
+        `once` are options for this start only.
+        """
         assert BINARY is not None
         with self.node.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -66,23 +69,22 @@ class Server:
                     "--skip-name-resolve",
                     "--innodb-buffer-pool-size=16M",
                     "--innodb-lock-wait-timeout=2",
+                    *self._options,
+                    *once,
                     *_as_root(),
                 ],
                 stdout=log,
                 stderr=log,
             )
-        session = Session(self.node, Access(database="mysql"), (), 2.0)
         deadline = time.monotonic() + START_S
         while True:
             try:
-                await session.transaction(_make_database, read=False)
-                break
+                await make_schema(self.node, ACCESS, SCHEMA_S)
+                return
             except (OpFailed, OpUnknown):
                 assert self._process.poll() is None, self.node.log_file.read_text()
                 assert time.monotonic() < deadline, self.node.log_file.read_text()
                 await asyncio.sleep(POLL_S)
-        await session.close()
-        await make_schema(self.node, ACCESS, 10.0)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""
@@ -95,10 +97,6 @@ class Server:
             self._process.kill()
             self._process.wait(STOP_S)
             self._process = None
-
-
-async def _make_database(session: Session) -> None:
-    await session.execute("CREATE DATABASE IF NOT EXISTS seatrial")
 
 
 def _as_root() -> list[str]:

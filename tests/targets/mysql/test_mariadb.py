@@ -10,13 +10,12 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from seatrial.op import Value
-from seatrial.target import OpFailed, OpRefused, OpUnknown
+from seatrial.target import OpRefused
 from seatrial.targets.mysql.client import ACCOUNTS, BALANCE, SqlClient
+from tests.targets.mysql.load import OPS, Load, judge
 from tests.targets.mysql.server import ACCESS, BINARY, Server
 
 pytestmark = [
@@ -26,10 +25,6 @@ pytestmark = [
 
 TIMEOUT_S = 0.5
 CLIENTS = 12
-#: Ops that end between two injuries, and how long they may take.
-OPS = 150
-OPS_S = 30.0
-LISTS = 4
 
 Body = Callable[[Server], Awaitable[None]]
 
@@ -83,90 +78,9 @@ def test_every_capability(tmp_path: Path) -> None:
     on_server(tmp_path, body)
 
 
-class Load:
-    """Clients that append to two lists at once, write registers and move money, until told."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.appended: dict[int, str] = {}
-        self.written: dict[int, str] = {}
-        self.moved: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.ended = 0
-        self._next = 0
-        self._stop = False
-
-    async def run(self, worker: int) -> None:
-        """One client; a new one after an op of unknown outcome, as processes are."""
-        sql = client(self.server, TIMEOUT_S)
-        while not self._stop:
-            self._next += 1
-            number = self._next
-            first = number % LISTS
-            # In both orders: some of them deadlock.
-            micro_ops: tuple[tuple[str, int, Value], ...] = (
-                ("append", first, number),
-                ("append", (first + 1 + worker % (LISTS - 1)) % LISTS, number),
-            )
-            self.appended[number] = await self._one(sql.transact(micro_ops))
-            self.written[number] = await self._one(sql.write(number, number))
-            money = sql.transfer(number % ACCOUNTS, (number * 3 + 1) % ACCOUNTS, 1)
-            self.moved[await self._one(money)] += 1
-            if "info" in (self.appended[number], self.written[number]):
-                await sql.close()
-                sql = client(self.server, TIMEOUT_S)
-        await sql.close()
-
-    async def _one(self, op: Awaitable[object]) -> str:
-        try:
-            await op
-            result = "ok"
-        except OpFailed as error:
-            self.errors[f"fail {str(error)[:40]}"] += 1
-            result = "fail"
-        except OpUnknown as error:
-            self.errors[f"info {str(error)[:40]}"] += 1
-            result = "info"
-        self.ended += 1
-        return result
-
-    async def more(self, count: int = OPS) -> None:
-        """Wait until so many more ops have ended."""
-        wanted = self.ended + count
-        async with asyncio.timeout(OPS_S):
-            while self.ended < wanted:
-                await asyncio.sleep(0.01)
-
-    def stop(self) -> None:
-        """Let the ops under way be the last."""
-        self._stop = True
-
-
-async def judge(load: Load, server: Server) -> None:
-    """Read everything back and compare it with what the clients were told."""
-    sql = client(server, 30.0)
-    try:
-        done = await sql.transact(tuple(("r", key, None) for key in range(LISTS)))
-        seen: Counter[int] = Counter()
-        for _, _, elements in cast(tuple[tuple[str, int, tuple[int, ...] | None], ...], done):
-            seen.update(elements or ())
-        for number, result in load.appended.items():
-            allowed = {"ok": {2}, "fail": {0}, "info": {0, 2}}[result]
-            assert seen[number] in allowed, (number, result, seen[number])
-        for number, result in load.written.items():
-            found = await sql.read(number)
-            read_back = {"ok": (number,), "fail": (None,), "info": (None, number)}[result]
-            assert found in read_back, (number, result, found)
-        balances = await sql.balances()
-        assert sum(balances.values()) == ACCOUNTS * BALANCE
-        assert min(balances.values()) >= 0
-    finally:
-        await sql.close()
-
-
 def test_no_fail_had_an_effect_and_no_ok_is_lost(tmp_path: Path) -> None:
     async def body(server: Server) -> None:
-        load = Load(server)
+        load = Load(lambda worker: client(server, TIMEOUT_S))
         async with asyncio.TaskGroup() as group:
             for worker in range(CLIENTS):
                 group.create_task(load.run(worker))
@@ -181,7 +95,7 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost(tmp_path: Path) -> None:
             server.signal(signal.SIGCONT)
             await load.more()
             load.stop()
-        await judge(load, server)
+        await judge(load, client(server, 30.0))
 
         results = Counter(load.appended.values()) + Counter(load.written.values())
         print(dict(results), dict(load.moved), load.errors.most_common())

@@ -137,23 +137,28 @@ class SqlClient:
 
 
 async def make_schema(node: Node, access: Access, timeout_s: float) -> None:
-    """Make the tables where they are missing; raises `OpFailed` or `OpUnknown`.
+    """Make database and tables where they are missing; raises `OpFailed` or `OpUnknown`.
 
-    On a replicated server a second CREATE TABLE is replicated as well, so one that is there is
-    left alone.
+    On a replicated server a second CREATE is replicated as well, so what is there is left alone.
     """
-    session = Session(node, access, (), timeout_s)
 
-    async def body(session: Session) -> None:
+    async def database(session: Session) -> None:
+        if (access.database,) not in await session.fetch("SHOW DATABASES"):
+            await session.execute(f"CREATE DATABASE IF NOT EXISTS {access.database}")
+
+    async def tables(session: Session) -> None:
         there = {row[0] for row in await session.fetch("SHOW TABLES")}
         if not there.issuperset(TABLES):
             for statement in SCHEMA:
                 await session.execute(statement)
 
-    try:
-        await session.transaction(body, read=False)
-    finally:
-        await session.close()
+    anywhere = access.model_copy(update={"database": "information_schema"})
+    for where, body in ((anywhere, database), (access, tables)):
+        session = Session(node, where, (), timeout_s)
+        try:
+            await session.transaction(body, read=False)
+        finally:
+            await session.close()
 
 
 async def _micro_op(session: Session, op: MicroOp) -> Value:
