@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from seatrial.op import Value
-from seatrial.target import OpFailed, OpUnknown
+from seatrial.target import Node, OpFailed, OpUnknown
 from seatrial.targets.mysql.client import ACCOUNTS, BALANCE, SqlClient
+from seatrial.targets.mysql.session import Session
+from seatrial.targets.mysql.settings import Access
 
 #: Ops that end between two injuries, and how long they may take.
 OPS = 150
 OPS_S = 30.0
+JUDGE_S = 30.0
 LISTS = 4
 
 
@@ -76,22 +79,30 @@ class Load:
         self._stop = True
 
 
-async def judge(load: Load, sql: SqlClient) -> None:
-    """Read everything back and compare it with what the clients were told."""
+async def judge(load: Load, sql: SqlClient, node: Node, access: Access) -> None:
+    """Read everything back from one node and compare it with what the clients were told."""
+
+    async def registers(session: Session) -> dict[int, int]:
+        rows = await session.fetch("SELECT k, v FROM registers")
+        return {int(key): int(value) for key, value in rows}
+
+    session = Session(node, access, (), JUDGE_S)
     try:
+        written = await session.transaction(registers, read=True)
         done = await sql.transact(tuple(("r", key, None) for key in range(LISTS)))
-        seen: Counter[int] = Counter()
-        for _, _, elements in cast(tuple[tuple[str, int, tuple[int, ...] | None], ...], done):
-            seen.update(elements or ())
-        for number, result in load.appended.items():
-            allowed = {"ok": {2}, "fail": {0}, "info": {0, 2}}[result]
-            assert seen[number] in allowed, (number, result, seen[number])
-        for number, result in load.written.items():
-            found = await sql.read(number)
-            read_back = {"ok": (number,), "fail": (None,), "info": (None, number)}[result]
-            assert found in read_back, (number, result, found)
         balances = await sql.balances()
-        assert sum(balances.values()) == ACCOUNTS * BALANCE
-        assert min(balances.values()) >= 0
     finally:
+        await session.close()
         await sql.close()
+    seen: Counter[int] = Counter()
+    for _, _, elements in cast(tuple[tuple[str, int, tuple[int, ...] | None], ...], done):
+        seen.update(elements or ())
+    for number, result in load.appended.items():
+        allowed = {"ok": {2}, "fail": {0}, "info": {0, 2}}[result]
+        assert seen[number] in allowed, (number, result, seen[number])
+    for number, result in load.written.items():
+        found = written.get(number)
+        read_back = {"ok": (number,), "fail": (None,), "info": (None, number)}[result]
+        assert found in read_back, (number, result, found)
+    assert sum(balances.values()) == ACCOUNTS * BALANCE
+    assert min(balances.values()) >= 0

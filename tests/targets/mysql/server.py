@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from seatrial.target import Node, OpFailed, OpUnknown
@@ -20,17 +24,21 @@ INSTALL = shutil.which("mariadb-install-db")
 START_S = 60.0
 STOP_S = 30.0
 POLL_S = 0.05
+#: The account that Debian's package makes; root runs the server as it.
+USER = "mysql"
 SCHEMA_S = 10.0
 #: The account that `mariadb-install-db` makes for this machine.
 ACCESS = Access(user="root", database="seatrial")
 
 
 class Server:
-    """One server below `folder`, on a free port of this machine."""
+    """One server below a folder, on a free port of this machine."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         assert BINARY is not None and INSTALL is not None
         self._folder, self._options = folder, options
+        if os.getuid() == 0:
+            shutil.chown(folder, USER)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -86,6 +94,25 @@ class Server:
                 assert time.monotonic() < deadline, self.node.log_file.read_text()
                 await asyncio.sleep(POLL_S)
 
+    def recovered(self) -> str:
+        """Where a killed node of Galera stands, as its own InnoDB knows: UUID:seqno."""
+        assert BINARY is not None
+        run = subprocess.run(
+            [
+                BINARY,
+                "--no-defaults",
+                f"--datadir={self.node.data_dir}",
+                "--wsrep-recover",
+                *self._options,
+                *_as_root(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=True,
+        )
+        return re.findall(r"Recovered position: *(\S+)", run.stderr)[-1]
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""
         assert self._process is not None
@@ -100,4 +127,12 @@ class Server:
 
 
 def _as_root() -> list[str]:
-    return ["--user=root"] if os.getuid() == 0 else []
+    return [f"--user={USER}"] if os.getuid() == 0 else []
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that the server's account can reach, which root's own temporary folders are not."""
+    with tempfile.TemporaryDirectory(prefix="seatrial-mariadb-") as made:
+        os.chmod(made, 0o755)
+        yield Path(made)

@@ -9,14 +9,13 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
 from seatrial.target import OpRefused
 from seatrial.targets.mysql.client import ACCOUNTS, BALANCE, SqlClient
 from tests.targets.mysql.load import OPS, Load, judge
-from tests.targets.mysql.server import ACCESS, BINARY, Server
+from tests.targets.mysql.server import ACCESS, BINARY, Server, folder
 
 pytestmark = [
     pytest.mark.full,
@@ -29,14 +28,15 @@ CLIENTS = 12
 Body = Callable[[Server], Awaitable[None]]
 
 
-def on_server(folder: Path, body: Body) -> None:
+def on_server(body: Body) -> None:
     async def run() -> None:
-        server = Server(folder)
-        try:
-            await server.start()
-            await body(server)
-        finally:
-            server.kill()
+        with folder() as root:
+            server = Server(root)
+            try:
+                await server.start()
+                await body(server)
+            finally:
+                server.kill()
 
     asyncio.run(run())
 
@@ -45,7 +45,7 @@ def client(server: Server, timeout_s: float = 5.0) -> SqlClient:
     return SqlClient(server.node, ACCESS, "serializable", timeout_s=timeout_s)
 
 
-def test_every_capability(tmp_path: Path) -> None:
+def test_every_capability() -> None:
     async def body(server: Server) -> None:
         one, two = client(server), client(server)
         try:
@@ -75,10 +75,10 @@ def test_every_capability(tmp_path: Path) -> None:
             await one.close()
             await two.close()
 
-    on_server(tmp_path, body)
+    on_server(body)
 
 
-def test_no_fail_had_an_effect_and_no_ok_is_lost(tmp_path: Path) -> None:
+def test_no_fail_had_an_effect_and_no_ok_is_lost() -> None:
     async def body(server: Server) -> None:
         load = Load(lambda worker: client(server, TIMEOUT_S))
         async with asyncio.TaskGroup() as group:
@@ -95,7 +95,7 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost(tmp_path: Path) -> None:
             server.signal(signal.SIGCONT)
             await load.more()
             load.stop()
-        await judge(load, client(server, 30.0))
+        await judge(load, client(server, 30.0), server.node, ACCESS)
 
         results = Counter(load.appended.values()) + Counter(load.written.values())
         print(dict(results), dict(load.moved), load.errors.most_common())
@@ -104,4 +104,4 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost(tmp_path: Path) -> None:
         assert results["info"] > 0
         assert any("1213" in error for error in load.errors), "no deadlock was met"
 
-    on_server(tmp_path, body)
+    on_server(body)
