@@ -111,7 +111,7 @@ class Server:
             timeout=START_S,
             check=True,
         )
-        return re.findall(r"Recovered position: *(\S+)", run.stderr)[-1]
+        return str(re.findall(r"Recovered position: *(\S+)", run.stderr)[-1])
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""

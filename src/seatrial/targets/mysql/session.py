@@ -16,14 +16,14 @@ from asyncmy.errors import MySQLError
 
 from seatrial.op import Atom
 from seatrial.target import Node, OpRefused
-from seatrial.targets.mysql.errors import failure, told_by_server
+from seatrial.targets.mysql.errors import NOT_PREPARED, failure, number_of, told_by_server
 from seatrial.targets.mysql.settings import Access
 
 T = TypeVar("T")
 Argument = Atom | bytes
 Row = tuple[Any, ...]
 
-#: A client that finds nobody at home waits this long before it says so.
+#: A client that finds nobody at home, or is refused at once, waits this long before it says so.
 REFUSED_PAUSE_S = 0.05
 #: How long a rollback after an error may take before the connection is given up.
 ROLLBACK_S = 1.0
@@ -100,6 +100,8 @@ class Session:
             await self.execute(statement)
 
     async def _recover(self, error: BaseException) -> None:
+        if number_of(error) == NOT_PREPARED:
+            await asyncio.sleep(REFUSED_PAUSE_S)
         if told_by_server(error) and self._connection is not None:
             await self._roll_back()
         else:
