@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.client import aetcd_loop, bare_loop
 from benchmarks.loopback import LoopbackCluster, endpoints
 from seatrial.engine.counters import OpCounters
-from seatrial.engine.interpreter import interpret
+from seatrial.engine.interpreter import Completion, interpret
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import Op, Type
 from seatrial.target import Node, OpFailed, OpRefused, OpUnknown
@@ -47,7 +47,7 @@ async def whole_loop(nodes: Sequence[Node], seconds: float, clients: int, path: 
     def clock() -> int:
         return time.monotonic_ns() - started
 
-    async def invoke(thread: int, op: Op) -> Op:
+    async def invoke(thread: int, op: Op) -> Completion:
         kind, value, error = Type.OK, op.value, None
         try:
             value = await workload.invoke(connected[thread], op)
@@ -57,7 +57,7 @@ async def whole_loop(nodes: Sequence[Node], seconds: float, clients: int, path: 
             kind, error = Type.FAIL, str(failure)
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown)
-        return Op(kind, op.process, op.f, value, op.key, clock(), error)
+        return kind, value, error
 
     asyncio.get_running_loop().call_later(seconds, stop.set)
     with HistoryWriter(path) as writer:

@@ -73,6 +73,7 @@ ETCD_STEADY = (
         probe=OpsProbe(metric="throughput"),
         before=Tolerance(min=10),
         after_healing=Healing(min_ratio=0.5, in_s=10),
+        weight=2,
         why="what clients felt, beside what the servers say",
     ),
 )

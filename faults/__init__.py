@@ -43,17 +43,53 @@ FAULTS = Catalogue(
         "rolling-restart": Entry(
             "restart one node after another, in an orderly way",
             "seatrial.faults.rolling_restart:ROLLING_RESTART",
+            only="lab",
         ),
         "io-latency": Entry(
             "a node's disk is late: reads, writes, fsyncs", "seatrial.faults.io_latency:IO_LATENCY"
         ),
         "io-error": Entry("a node's disk fails with an errno", "seatrial.faults.io_error:IO_ERROR"),
         "disk-full": Entry(
-            "no space is left on a node's volume", "seatrial.faults.disk_full:DISK_FULL"
+            "no space is left on a node's volume",
+            "seatrial.faults.disk_full:DISK_FULL",
+            only="lab",
         ),
         "lost-writes": Entry(
             "power off: a node is killed and loses what no fsync brought to its disk",
             "seatrial.faults.lost_writes:LOST_WRITES",
+            only="lab",
+        ),
+        "stress-cpu": Entry(
+            "something else computes where a node computes", "seatrial.faults.stress:STRESS_CPU"
+        ),
+        "stress-memory": Entry(
+            "something else holds memory beside a node", "seatrial.faults.stress:STRESS_MEMORY"
+        ),
+        "clock": Entry("put a node's wall clock ahead or behind", "seatrial.faults.clock:CLOCK"),
+        "member-change": Entry(
+            "take a member out of the cluster, then a new one in",
+            "seatrial.faults.member_change:MEMBER_CHANGE",
+            only="lab",
+        ),
+        "upgrade": Entry(
+            "change nodes over to a newer binary, one after another",
+            "seatrial.faults.upgrade:UPGRADE",
+            only="lab",
+        ),
+        "downgrade": Entry(
+            "change some nodes over to a newer binary, and back",
+            "seatrial.faults.upgrade:DOWNGRADE",
+            only="lab",
+        ),
+        "compaction": Entry(
+            "forget the history but for the last revisions",
+            "seatrial.faults.upkeep:COMPACTION",
+            only="lab",
+        ),
+        "defragmentation": Entry(
+            "have nodes rewrite their data files",
+            "seatrial.faults.upkeep:DEFRAGMENTATION",
+            only="lab",
         ),
         "pod": Entry(
             "PodChaos: delete pods, keep them down, kill containers",

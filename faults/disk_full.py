@@ -17,13 +17,18 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import DiskCall, PlannedFault, Proof, VolumeNeed, World
+from seatrial.fault import CLUSTER, DiskCall, PlannedFault, Proof, VolumeNeed, World
 from seatrial.faults.options import Options, problem, read
 from seatrial.faults.volume import back_again, no_volume
 from seatrial.verdict import Json
 
 #: How much more than is left a probe tries to write.
 MORE_BYTES = 4 << 20
+
+NO_EQUAL = (
+    "fault 'disk-full' has no equal in Chaos Mesh, which takes no space away\n\n"
+    "hint: 'io-error' with errno ENOSPC is IOChaos; in the lab 'disk-full' works"
+)
 
 
 class DiskFullOptions(Options):
@@ -41,6 +46,8 @@ class DiskFull:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Not without volumes of the nodes' own."""
+        if isolation == CLUSTER:
+            return NO_EQUAL
         return problem(self.name, DiskFullOptions, options) or no_volume(self.name, isolation)
 
     def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
@@ -92,10 +99,7 @@ class DiskFull:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise Unavailable(
-            "fault 'disk-full' has no equal in Chaos Mesh, which takes no space away\n\n"
-            "hint: 'io-error' with errno ENOSPC is IOChaos; in the lab 'disk-full' works"
-        )
+        raise Unavailable(NO_EQUAL)
 
 
 async def _fill(world: World, victims: Sequence[str], size: int) -> dict[str, DiskCall]:

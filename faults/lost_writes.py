@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, VolumeNeed, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, VolumeNeed, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import Options, problem, read
@@ -29,6 +29,11 @@ from seatrial.verdict import Json
 
 KEPT, LOST = ".seatrial-synced", ".seatrial-unsynced"
 MARK = "written before the power went\n"
+
+NO_EQUAL = (
+    "fault 'lost-writes' has no equal in Chaos Mesh: it cannot take back what a page "
+    "cache holds\n\nhint: in the lab it works (with FUSE)"
+)
 
 
 class LostWritesOptions(Options):
@@ -49,6 +54,8 @@ class LostWrites:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Not without FUSE, nor without volumes of the nodes' own."""
+        if isolation == CLUSTER:
+            return NO_EQUAL
         return problem(self.name, LostWritesOptions, options) or no_fuse(self.name, isolation)
 
     def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
@@ -113,10 +120,7 @@ class LostWrites:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing like it."""
-        raise Unavailable(
-            "fault 'lost-writes' has no equal in Chaos Mesh: it cannot take back what a page "
-            "cache holds\n\nhint: in the lab it works (with FUSE)"
-        )
+        raise Unavailable(NO_EQUAL)
 
 
 async def _leave_marks(world: World, node: str) -> None:

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from seatrial.errors import Unavailable, UsageError
-from seatrial.fault import Action, Arrivals, PlannedFault, Proof, Shape, Traffic, World
+from seatrial.fault import (
+    CLUSTER,
+    Action,
+    Arrivals,
+    PlannedFault,
+    Proof,
+    Shape,
+    Traffic,
+    World,
+)
 from seatrial.faults import chaos
 from seatrial.faults import network_options as options_of
 from seatrial.faults import network_proof as proof
@@ -69,7 +78,7 @@ class OnPackets:
                 f"here\n\nhint: sudo modprobe tun && sudo chmod 0666 {TUN}; in a container, give "
                 "it the device"
             )
-        wrong = options_of.problem(found, nodes)
+        wrong = options_of.problem(found, nodes, live=isolation != CLUSTER)
         return f"{self.name}: {wrong}" if wrong else ""
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

@@ -149,15 +149,21 @@ def values(options: Where) -> dict[str, float | int]:
     return options.model_dump(exclude={"direction", "peers"})
 
 
-def problem(options: Where, nodes: Sequence[str]) -> str:
+def problem(options: Where, nodes: Sequence[str], *, live: bool) -> str:
     """Why the peers cannot be, as far as that can be said before a trial; "" if nothing is wrong.
 
-    A word that is neither a size nor a node is taken for a role of the target.
+    A word that is neither a size nor a node is taken for a role of the target, which only a
+    world that is `live` can look up.
     """
     if len(nodes) < 2:
         return f"there is no link with {len(nodes)} node(s)"
     if isinstance(options.peers, str):
-        return ""
+        if live or options.peers in (*SIZES, *nodes):
+            return ""
+        return (
+            f"peers {options.peers!r}: Chaos Mesh selects pods, and who plays a role is known at "
+            f"the moment only\n\nhint: a size ({', '.join(SIZES)}) or names of nodes"
+        )
     unknown = [name for name in options.peers if name not in nodes]
     if unknown:
         return (

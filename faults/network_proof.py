@@ -31,6 +31,8 @@ INTERVAL_S = (0.0004, 0.004)
 FILLING_S = 1.0
 OVERLOAD = 1.5
 FULL_RATIO = 1.15
+#: A line that was offered less than so many times its rate was not filled.
+FILLED_RATIO = 1.25
 #: A link that carries so many times the rate is not held to it.
 FREE_RATIO = 1.3
 #: How long a datagram may take besides the faults' delay.
@@ -145,6 +147,8 @@ def acts(own: Shape, there: Expected, rest: Expected, seen: Arrivals) -> str:
             return "a thinner line of another fault hides it"
         if seen.bits_per_s > FULL_RATIO * own.bits_per_s:
             return f"{_bits(seen.bits_per_s)} came through"
+        if seen.offered_bits_per_s < FILLED_RATIO * own.bits_per_s:
+            return f"no more than {_bits(seen.offered_bits_per_s)} could be sent: nothing is shown"
         return "" if seen.bits_per_s else "nothing came through"
     if own.action == "delay":
         return _delayed(own, there, seen)
@@ -231,6 +235,7 @@ def reading(seen: Arrivals) -> dict[str, Json]:
         }
     if seen.bits_per_s:
         out["bits_per_s"] = round(seen.bits_per_s)
+        out["offered_bits_per_s"] = round(seen.offered_bits_per_s)
     return out
 
 

@@ -14,11 +14,16 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import PlannedFault, Proof, World
+from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import Options, problem, read
 from seatrial.verdict import Json
+
+NO_EQUAL = (
+    "fault 'rolling-restart' has no equal in Chaos Mesh, which acts on all pods at once\n\n"
+    "hint: on Kubernetes `kubectl rollout restart` does it; in the lab it works"
+)
 
 
 class RollingRestartOptions(Options):
@@ -44,6 +49,8 @@ class RollingRestart:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Always possible."""
+        if isolation == CLUSTER:
+            return NO_EQUAL
         return problem(self.name, RollingRestartOptions, options)
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
@@ -114,10 +121,7 @@ class RollingRestart:
         self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
     ) -> dict[str, Json]:
         """Always raises: Chaos Mesh has nothing that waits for a pod before the next one."""
-        raise Unavailable(
-            "fault 'rolling-restart' has no equal in Chaos Mesh, which acts on all pods at once\n\n"
-            "hint: on Kubernetes `kubectl rollout restart` does it; in the lab it works"
-        )
+        raise Unavailable(NO_EQUAL)
 
 
 ROLLING_RESTART = RollingRestart()

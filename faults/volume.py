@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from seatrial.fault import World
+from seatrial.fault import CLUSTER, World
 from seatrial.faults import down
 from seatrial.faults.broken import elsewhere
 from seatrial.faults.chaos import io
@@ -37,7 +37,7 @@ def calls(methods: Sequence[Method]) -> tuple[io.Method, ...]:
 
 def no_volume(kind: str, isolation: str) -> str:
     """Why a node has no volume of its own there, "" if it has."""
-    if isolation == "namespace":
+    if isolation in ("namespace", CLUSTER):
         return ""
     return (
         f"{kind} needs a volume of its own for each node, and isolation {isolation} has folders on "
@@ -50,7 +50,7 @@ def no_fuse(kind: str, isolation: str) -> str:
     """Why the lab's own file system cannot be put under a node there, "" if it can."""
     if problem := no_volume(kind, isolation):
         return problem
-    if not os.access(FUSE, os.R_OK | os.W_OK):
+    if isolation != CLUSTER and not os.access(FUSE, os.R_OK | os.W_OK):
         what = "may not be opened by this user" if FUSE.exists() else "does not exist"
         return (
             f"{kind} needs FUSE, and {FUSE} {what}\n\n"

@@ -49,6 +49,7 @@ def test_each_fault_goes_by_its_name(name: str) -> None:
         "cpu",
         "memory",
         "clock",
+        "data",
     }
 
 

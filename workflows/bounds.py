@@ -11,8 +11,6 @@ from seatrial.plan import Plan
 
 #: Start of a pod, pulling its image for the first time, and waiting for others to come up.
 SLACK_S = 600
-#: What one pod costs when its image is there (measured on a small cluster: about 3 s).
-POD_S = 3
 #: Bounds of a trial whose plan is made in the cluster, where no length is known beforehand.
 UNKNOWN_LOAD_S = 4 * 3600
 UNKNOWN_WAIT_S = 600

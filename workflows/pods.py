@@ -22,8 +22,6 @@ from seatrial.workflows.settings import Settings
 
 #: Memory that a step takes besides what it judges.
 BASE_MEMORY_MIB = 512
-#: A pod that is asked to end gets this long to flush the history and heal.
-GRACE_S = 30
 USER = 10001
 TMP = "/tmp"
 

@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from seatrial import __version__
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 LABEL_KEY = re.compile(
@@ -111,7 +113,7 @@ class Settings(_Data):
 
     namespace: Name = "seatrial"
     #: One image for all steps; pin it by digest.
-    image: str = "ghcr.io/seatrial/seatrial:0.1.0"
+    image: str = f"seatrial:{__version__}"
     accounts: Accounts = Accounts()
     storage: Storage = Storage()
     lock: Lock = Lock()

@@ -72,7 +72,12 @@ def sight(asked_ns: int, answered_ns: int, heard_ns: int) -> Sighting:
     if heard_ns < asked_ns:
         raise ValueError(f"an answer was heard {asked_ns - heard_ns} ns before it was asked for")
     at_ns = (asked_ns + heard_ns) // 2
-    return Sighting(at_ns=at_ns, low_ns=answered_ns - heard_ns, high_ns=answered_ns - asked_ns)
+    drift_ns = _drift(heard_ns - at_ns)  # the answer may be from either end of the exchange
+    return Sighting(
+        at_ns=at_ns,
+        low_ns=answered_ns - heard_ns - drift_ns,
+        high_ns=answered_ns - asked_ns + drift_ns,
+    )
 
 
 def merge(sightings: Sequence[Sighting]) -> Sighting | None:
@@ -102,10 +107,15 @@ def _offset(sightings: Iterable[Sighting], at_ns: int) -> tuple[int, int]:
     """The offsets that every sighting allows at a moment, drift included."""
     lows, highs = [], []
     for one in sightings:
-        drift_ns = -(-abs(at_ns - one.at_ns) * DRIFT_PPM // 1_000_000)
+        drift_ns = _drift(abs(at_ns - one.at_ns))
         lows.append(one.low_ns - drift_ns)
         highs.append(one.high_ns + drift_ns)
     return max(lows), min(highs)
+
+
+def _drift(length_ns: int) -> int:
+    """The most that two clocks drift apart in a time, rounded up."""
+    return length_ns * DRIFT_PPM // 1_000_000 + 1 if length_ns else 0
 
 
 def identity() -> str:

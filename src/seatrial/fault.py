@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -106,6 +107,7 @@ class Arrivals:
     arrivals that can be told apart, in the order of sending. `overtaking` counts
     datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
     direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
+    `offered_bits_per_s` is what the datagrams alone would have come to.
     """
 
     sent: int
@@ -115,6 +117,7 @@ class Arrivals:
     overtaking: int
     latencies_ms: tuple[float, ...]
     bits_per_s: float = 0.0
+    offered_bits_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,42 @@ class DiskCall:
     took_s: float
     errno: int = 0
     written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """What takes resources beside a node: `workers` processes, each of which computes for
+    `load_percent` of a processor and holds `memory_bytes`; node and workers share `cpus`.
+    """
+
+    workers: int
+    load_percent: float = 0.0
+    memory_bytes: int = 0
+    cpus: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Burnt:
+    """What such processes took in `over_s` seconds, by the kernel's own count.
+
+    `ran_s` of processor, `waited_s` for one; `memory_bytes` resident now; `node_cpus`: how many
+    processors the node's own process may use now.
+    """
+
+    processes: int
+    over_s: float
+    ran_s: float
+    waited_s: float
+    memory_bytes: int
+    node_cpus: int
+
+
+def memory_left() -> int:
+    """How many bytes may be taken of this machine: half of what is available (/proc/meminfo)."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 // 2
+    return 0
 
 
 class World(Protocol):
@@ -282,6 +321,58 @@ class World(Protocol):
 
     async def remove_file(self, node: str, name: str) -> None:
         """Remove a file from the node's volume if it is there."""
+        ...
+
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster, as it agreed: node → its number there."""
+        ...
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster (its process is another matter); its number."""
+        ...
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data; it starts as a new one."""
+        ...
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on; None: the target's own."""
+        ...
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs; "" if it does not answer."""
+        ...
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions; below which it is gone."""
+        ...
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        ...
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        ...
+
+    async def data_file(self, node: str) -> str:
+        """Which file (its number) holds the node's data now."""
+        ...
+
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends what `fault` started."""
+        ...
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take, measured over a stretch of time."""
+        ...
+
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts right what `fault` did."""
+        ...
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead of this machine's, as the node says."""
         ...
 
 

@@ -205,3 +205,89 @@ class Target(Protocol):
     async def connect(self, node: Node, *, timeout_s: float) -> Client:
         """A client pinned to `node`; `timeout_s` bounds each of its calls."""
         ...
+
+
+@runtime_checkable
+class Membership(Protocol):
+    """A target whose nodes can leave the cluster and join it anew while it runs.
+
+    Each call raises `Unavailable` with the target's own words where it is refused.
+    """
+
+    async def members(self, cluster: Sequence[Node]) -> Mapping[str, str]:
+        """Who is a member now, as the cluster agreed: name of the node → its number there."""
+        ...
+
+    async def remove_member(self, node: Node, cluster: Sequence[Node]) -> str:
+        """Take `node` out of the cluster; its number."""
+        ...
+
+    async def add_member(self, node: Node, cluster: Sequence[Node]) -> None:
+        """Announce `node`, with no data, to the cluster; harmless if it is announced."""
+        ...
+
+    def joining(self, members: Sequence[str]) -> Target:
+        """This target as it starts a node with no data that joins `members` (it is among them)."""
+        ...
+
+
+@runtime_checkable
+class Versions(Protocol):
+    """A target whose nodes can run another binary on the same data."""
+
+    def with_binary(self, binary: str) -> Target:
+        """This target with another binary; raises `Unavailable` if it does not start."""
+        ...
+
+    def may_follow(self, binary: str) -> str:
+        """Why `binary` cannot take over the data of this one, "" if it can."""
+        ...
+
+    async def running_version(self, node: Node) -> str:
+        """The version that `node` runs, as it says itself; "" if it does not answer."""
+        ...
+
+
+@runtime_checkable
+class Upkeep(Protocol):
+    """A target with a history that can be compacted and a file that can be defragmented."""
+
+    async def compact(self, node: Node, keep_revisions: int) -> int:
+        """Forget the history but for the last revisions; the revision below which it is gone."""
+        ...
+
+    async def is_compacted(self, node: Node, revision: int) -> bool:
+        """Whether `node` says that the history at `revision` is gone."""
+        ...
+
+    async def defragment(self, node: Node) -> None:
+        """Rewrite the node's data file without holes."""
+        ...
+
+    def data_file(self, node: Node) -> Path:
+        """The file that `defragment` rewrites."""
+        ...
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """A target whose nodes say what time it is for them."""
+
+    async def clock_offset(self, node: Node) -> float:
+        """By how many seconds the clock of `node` is ahead of this machine's; to a second."""
+        ...
+
+
+@runtime_checkable
+class NeedsTarget(Protocol):
+    """A kind of fault that not every target can have; it says so when a plan is made."""
+
+    def lacking(
+        self,
+        target: Target,
+        nodes: Sequence[str],
+        victims: Sequence[str],
+        options: Mapping[str, Json],
+    ) -> str:
+        """Why `target` cannot have it on these victims (sizes and roles), "" if it can."""
+        ...

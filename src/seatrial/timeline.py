@@ -75,13 +75,17 @@ def spans(history: History) -> Spans:
     )
 
 
-def load_start_ns(history: History) -> int:
-    """When the load began: the moment that a plan's `start_s` counts from.
+def load_start_ns(history: History, before_s: float | None = None) -> int:
+    """The moment that a plan's `start_s` counts from: when the load began.
 
-    The start of the first phase named in `LOAD_PHASES`; 0 where the history tells no phases.
+    The start of the first phase named in `LOAD_PHASES`; 0 where the history tells no phases. With
+    `before_s`, the planned length of the stretch before, a wait for the faults at its end is not
+    counted (docs/adr/0005-steps.md).
     """
-    starts = [phase.start_ns for phase in phases(history) if phase.name in LOAD_PHASES]
-    return min(starts, default=0)
+    starts = {phase.name: phase.start_ns for phase in phases(history)}
+    if before_s is not None and "workload" in starts:
+        return starts["workload"] - int(before_s * NS_PER_S)
+    return min((starts[name] for name in LOAD_PHASES if name in starts), default=0)
 
 
 def bin_width_s(length_s: float, bins_max: int) -> float:

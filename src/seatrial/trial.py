@@ -107,6 +107,8 @@ class TrialFolder:
         #: Samples of probes that were asked inside the lab, and on the host.
         self.samples = self.metrics / "samples.jsonl"
         #: What was known when it began: learnt baselines, and what was left of an error budget.
+        #: Who led, over time.
+        self.roles = self.metrics / "roles.jsonl"
         self.baselines = self.metrics / "baselines.json"
         self.budget = self.metrics / "budget.json"
         self.samples_host = self.metrics / "samples-host.jsonl"

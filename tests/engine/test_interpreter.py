@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.engine.counters import OpCounters, bucket_of, ceiling_of
-from seatrial.engine.interpreter import STOPPED, InterpretSummary, interpret
+from seatrial.engine.interpreter import STOPPED, Completion, InterpretSummary, interpret
 from seatrial.errors import SeatrialError
 from seatrial.generator import (
     Generator,
@@ -81,7 +81,7 @@ class Trial:
         self.history.append(op)
         return len(self.history) - 1
 
-    async def invoke(self, thread: int, op: Op) -> Op:
+    async def invoke(self, thread: int, op: Op) -> Completion:
         assert self.history
         assert any(o == op for o in self.history[-200:]), "recorded before the call"
         self.calls += 1
@@ -90,7 +90,7 @@ class Trial:
             await asyncio.sleep(latency_s)
         if isinstance(kind, Exception):
             raise kind
-        return Op(kind, op.process, op.f, op.value, op.key)
+        return kind, op.value, None
 
     def run(self, gen: Generator, concurrency: int, **options: Any) -> InterpretSummary:
         async def main() -> InterpretSummary:
@@ -321,7 +321,7 @@ def test_a_client_that_never_waits_does_not_starve_the_loop() -> None:
     async def main() -> InterpretSummary:
         stop = asyncio.Event()
 
-        async def invoke(thread: int, op: Op) -> Op:
+        async def invoke(thread: int, op: Op) -> Completion:
             if len(trial.history) > 1000:
                 stop.set()
             return await trial.invoke(thread, op)

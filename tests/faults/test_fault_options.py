@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from seatrial.cases import case
-from seatrial.errors import UsageError
-from seatrial.fault import PlannedFault, VolumeNeed
+from seatrial.errors import Unavailable, UsageError
+from seatrial.fault import CLUSTER, PlannedFault, VolumeNeed
 from seatrial.faults import kind, volume_need
 from seatrial.runner.planner import Overrides, make_plan
+from seatrial.schedule import FaultChoice, Schedule
+from seatrial.target import NeedsTarget
+from seatrial.targets.etcd import EtcdSettings, EtcdTarget
 from seatrial.verdict import Json
+from tests.lab.tiny import TinyTarget
 
 NODES = ("n1", "n2", "n3")
 
@@ -52,3 +58,67 @@ def test_a_plan_gets_the_volumes_that_its_faults_need() -> None:
     two = [planned("lost-writes"), planned("lost-writes", metadata="strict")]
     with pytest.raises(UsageError, match="disks of different metadata: journalled, strict"):
         volume_need(two)
+
+
+@pytest.mark.parametrize(
+    ("faults", "options", "expected"),
+    [
+        ("upgrade", {}, "'binary' is {}"),
+        ("upgrade", {"binary": "/nowhere/etcd"}, "'/nowhere/etcd' does not exist"),
+        ("upgrade", {"binary": "etcd"}, "etcd 3.5.1 → 3.4.23: the cluster's version only goes up"),
+    ],
+)
+def test_a_change_of_versions_that_etcd_refuses_is_refused_by_the_plan(
+    faults: str, options: dict[str, Json], expected: str
+) -> None:
+    if options.get("binary") == "etcd" and shutil.which("etcd") is None:
+        pytest.skip("there is no second etcd on the PATH")
+    choice = FaultChoice(kind=faults, victims=("one",), options=(options,))
+    base = case("etcd-register")
+    changed = base.model_copy(update={"schedule": Schedule(choices=(choice,))})
+    with pytest.raises(UsageError) as caught:
+        make_plan(changed, 1, Overrides())
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "victims", "expected"),
+    [
+        ("member-change", "majority", "nobody would be left to agree"),
+        ("downgrade", "all", "cannot be taken back"),
+    ],
+)
+def test_victims_that_leave_nobody_are_refused(name: str, victims: str, expected: str) -> None:
+    found = kind(name)
+    assert isinstance(found, NeedsTarget)
+    target = EtcdTarget(EtcdSettings())
+
+    said = found.lacking(target, NODES, (victims,), {"binary": "etcd"})
+
+    assert expected in said
+
+
+def test_a_target_without_members_versions_or_a_history_cannot_have_them() -> None:
+    for name in ("member-change", "upgrade", "compaction", "defragmentation"):
+        found = kind(name)
+        assert isinstance(found, NeedsTarget)
+        assert found.lacking(TinyTarget(), NODES, ("one",), {"binary": "x"}).startswith("tiny ")
+
+
+@pytest.mark.parametrize("name", ["failure", "container-kill", "io-latency", "io-error"])
+def test_what_chaos_mesh_has_too_is_possible_on_a_cluster(name: str) -> None:
+    assert kind(name).unavailable(CLUSTER, NODES, {}) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rolling-restart", "disk-full", "lost-writes", "member-change", "upgrade"),
+        *("downgrade", "compaction", "defragmentation"),
+    ],
+)
+def test_what_chaos_mesh_has_not_is_refused_on_a_cluster(name: str) -> None:
+    fault = planned(name, binary="etcd") if name.endswith("grade") else planned(name)
+    assert "has no equal in Chaos Mesh" in kind(name).unavailable(CLUSTER, NODES, fault.options)
+    with pytest.raises(Unavailable, match=f"{name}' has no equal in Chaos Mesh"):
+        kind(name).manifest(fault, ["n1"], NODES, "trials")

@@ -10,16 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial import faults
+from seatrial.cases.etcd import REGISTER
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import PlannedFault, Shape
 from seatrial.faults import network, network_options
+from seatrial.runner.planner import Overrides, make_plan
+from seatrial.schedule import FaultChoice, Schedule
 from seatrial.verdict import Json
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 KINDS = ("delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth")
 
 
-def planned(kind: str, pick: float = 0.0, **options: Json) -> PlannedFault:
+def planned(kind: str, pick: float = 0.0, **options: Any) -> PlannedFault:
     return PlannedFault(
         id="F1",
         kind=kind,
@@ -31,8 +34,8 @@ def planned(kind: str, pick: float = 0.0, **options: Json) -> PlannedFault:
     )
 
 
-def spec(kind: str, victims: list[str], **options: Json) -> dict[str, Any]:
-    made = faults.kind(kind).manifest(planned(kind, 0.0, **options), victims, NODES, "trials")
+def spec(kind: str, victims: list[str], **options: Any) -> dict[str, Any]:
+    made = faults.kind(kind).manifest(planned(kind, **options), victims, NODES, "trials")
     assert made["kind"] == "NetworkChaos"
     found: Any = made["spec"]
     return dict(found)
@@ -152,3 +155,17 @@ def test_a_role_as_peer_has_no_manifest() -> None:
         spec("loss", ["n1"], peers="leader")
     with pytest.raises(UsageError, match="percent"):
         spec("loss", ["n1"], percent=200)
+
+
+def test_on_a_cluster_roles_are_refused_beforehand() -> None:
+    assert faults.kind("loss").unavailable("cluster", NODES, {"peers": "minority"}) == ""
+    assert "'leader'" in faults.kind("loss").unavailable("cluster", NODES, {"peers": "leader"})
+
+
+def test_a_word_that_names_no_peer_is_refused_by_the_plan() -> None:
+    choice = FaultChoice(kind="loss", options=({"peers": "laeder"},))
+    case = REGISTER.model_copy(update={"schedule": Schedule(choices=(choice,))})
+    with pytest.raises(
+        UsageError, match=r"fault 'loss' towards 'laeder': etcd knows one, .*leader"
+    ):
+        make_plan(case, 1, Overrides())

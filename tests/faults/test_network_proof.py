@@ -7,7 +7,7 @@ clock, beside other faults, and what would have arrived is judged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from zlib import crc32
 
 import pytest
@@ -58,7 +58,8 @@ def play(shapes: Sequence[Shape], traffic: Traffic, seed: str) -> Arrivals:
         link.run(now)
     found = probe.judge(traffic.packets, traffic.packet_bytes, arrivals)
     bits_per_s = probe.throughput(passed, 0, last) if traffic.count_bits else 0.0
-    return Arrivals(**{**asdict(found), "bits_per_s": bits_per_s})
+    offered = (traffic.packet_bytes + probe.ETHERNET_BYTES) * 8 / traffic.interval_s
+    return replace(found, bits_per_s=bits_per_s, offered_bits_per_s=offered)
 
 
 correlations = st.floats(0, options_of.CORRELATION_MAX)
@@ -156,6 +157,12 @@ def test_a_link_through_which_nothing_comes_proves_neither_delay_nor_rate() -> N
         assert proof.gone(own, proof.expect([]), nothing)
 
 
+def test_a_line_that_was_not_filled_proves_nothing() -> None:
+    own = Shape("rate", bits_per_s=1e6)
+    seen = Arrivals(100, 100, 0, 0, 0, (1.0,), bits_per_s=9e5, offered_bits_per_s=9e5)
+    assert "could be sent" in proof.acts(own, proof.expect([own]), proof.expect([]), seen)
+
+
 def test_all_packets_lost_is_a_loss_of_a_hundred_percent() -> None:
     own = Shape("loss", percent=100)
     nothing = Arrivals(100, 0, 0, 0, 0, ())
@@ -187,7 +194,9 @@ def test_damage_and_copies_are_counted() -> None:
 
 
 def test_readings_are_json() -> None:
-    seen: Mapping[tuple[str, str], Arrivals] = {("a", "b"): Arrivals(2, 1, 0, 0, 0, (3.0,), 5.0)}
+    seen: Mapping[tuple[str, str], Arrivals] = {
+        ("a", "b"): Arrivals(2, 1, 0, 0, 0, (3.0,), 5.0, 9.0)
+    }
     assert proof.readings(seen) == {
         "a → b": {
             "sent": 2,
@@ -197,5 +206,6 @@ def test_readings_are_json() -> None:
             "overtaking": 0,
             "latency_ms": {"min": 3.0, "median": 3.0, "max": 3.0},
             "bits_per_s": 5,
+            "offered_bits_per_s": 9,
         }
     }

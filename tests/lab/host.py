@@ -99,8 +99,12 @@ class Host:
         except OSError:
             return False
 
+    def environment(self) -> dict[str, str]:
+        """What marks a process as the tool's, and finds the code."""
+        return {_MARK: self.mark, "PYTHONPATH": ":".join(self.paths)}
+
     def start_python(self, *argv: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, _MARK: self.mark, "PYTHONPATH": ":".join(self.paths)}
+        environment = {**os.environ, **self.environment()}
         with (self.folder / "stderr").open("w") as stderr:
             return subprocess.Popen(
                 [self.python, "-W", "error", *argv],

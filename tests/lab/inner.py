@@ -27,6 +27,7 @@ from seatrial.faults.kill import KILL
 from seatrial.faults.partition import PARTITION, cuts
 from seatrial.faults.pause import PAUSE
 from seatrial.target import Command, Node
+from tests.lab.harm_scenarios import left_behind, volumes
 from tests.lab.tiny import TinyTarget, ask
 
 THREE = ("n1", "n2", "n3")
@@ -413,6 +414,8 @@ async def etcd(isolation: str, folder: Path) -> None:
 SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
     each.__name__: each
     for each in (
+        volumes,
+        left_behind,
         hold,
         stray,
         stubborn,

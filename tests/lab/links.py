@@ -157,6 +157,11 @@ async def _tcp_survives(lab: Lab) -> None:
     one, two = await connected_pair(lab, "n1", "n2")
     payload = os.urandom(300_000)
     await _exchange(one, two, payload)
+    assert await _round_trip_ms(one, two) < 30
+    await world.shape("slow", "n2", "n1", Shape("delay", latency_ms=60))
+    assert 60 <= await _round_trip_ms(one, two) < 160, "an open connection feels it at once"
+    await world.unshape("slow", "n2", "n1")
+    assert await _round_trip_ms(one, two) < 30
     shapes: Mapping[str, Shape] = {
         "corrupt": Shape("corrupt", percent=2),
         "reorder": Shape("reorder", percent=10, latency_ms=5),
@@ -171,6 +176,19 @@ async def _tcp_survives(lab: Lab) -> None:
     await _exchange(one, two, payload)
     one.close()
     two.close()
+
+
+async def _round_trip_ms(one: socket.socket, two: socket.socket) -> float:
+    """The least of five round trips."""
+
+    def trip() -> float:
+        began = time.monotonic()
+        one.sendall(b"?")
+        two.sendall(two.recv(1))
+        one.recv(1)
+        return (time.monotonic() - began) * 1e3
+
+    return min([await asyncio.to_thread(trip) for _ in range(5)])
 
 
 async def _exchange(one: socket.socket, two: socket.socket, payload: bytes) -> None:

@@ -182,3 +182,20 @@ def test_names_are_refused_as_the_kernel_refuses_them(tmp_path: object) -> None:
             act()
         assert caught.value.errno == number
     store.close()
+
+
+@pytest.mark.parametrize("metadata", ["journalled", "strict"])
+def test_a_probe_brings_its_own_file_to_the_disk_and_nothing_of_the_node(
+    tmp_path: object, metadata: Metadata
+) -> None:
+    store = Store(str(tmp_path), metadata)
+    store.make(ROOT, b"not synced", stat.S_IFREG | 0o600, 0, 0)
+    probe = store.make(ROOT, b".seatrial-synced", stat.S_IFREG | 0o600, 0, 0).number
+    store.write(probe, 0, b"mark")
+    store.sync(probe)
+
+    store.lose_power()
+
+    assert set(store.inode(ROOT).names) == {b".seatrial-synced"}
+    assert store.read(probe, 0, 9) == b"mark"
+    store.close()

@@ -277,7 +277,7 @@ def test_a_counter_that_begins_again_is_unknown(shared: Running, tmp_path: Path)
 
     (reset,) = kinds["reset"]
     assert "the counter errors_total of n1 began again" in reset.sentence
-    assert "(from 900 to 1)" in reset.sentence
+    assert "(from 900 to 1;" in reset.sentence
     assert result.validity is Validity.UNKNOWN
     assert "began again" in result.cause
 

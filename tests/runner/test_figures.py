@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.runner.judge import Judgement, Part
+from seatrial.runner.judge import Judgement
+from seatrial.runner.part import Part
 from seatrial.runner.steps.figures import NOT_KNOWN, recovery_s
 from seatrial.verdict import Json, Validity
 

@@ -17,6 +17,7 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
+from seatrial.runner.judge_steady import steady_state_part
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.steady.reading import Reading, SteadyStateResult
 from seatrial.trial import Evidence, StoredProof, TrialFolder, write_text
@@ -331,7 +332,33 @@ def test_what_was_not_steady_before_any_fault_does_not_blame_the_faults(
         values=np.array([2000.0]),
     )
 
-    part = judge.steady_state_part(result)
+    part = steady_state_part(result)
 
     assert part.verdict is verdict
     assert part.cause.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("broke_s", "verdict"), [(5.0, Validity.UNKNOWN), (15.0, Validity.INVALID)]
+)
+def test_what_broke_at_some_moment_before_the_faults_does_not_blame_them(
+    broke_s: float, verdict: Validity
+) -> None:
+    reading = Reading("continuously", 9.0, "at most 5 allowed", Validity.INVALID)
+    result = SteadyStateResult(
+        name="lag",
+        metric="q",
+        unit="",
+        validity=Validity.INVALID,
+        cause="lag was 9; at most 5 allowed",
+        judged=True,
+        readings=(reading,),
+        seconds=np.array([broke_s]),
+        values=np.array([9.0]),
+        broke=((broke_s, broke_s + 1),),
+    )
+
+    part = steady_state_part(result, 10.0)
+
+    assert part.verdict is verdict
+    assert part.cause.startswith("it was not steady") == (verdict is Validity.UNKNOWN)

@@ -190,6 +190,15 @@ def test_a_slow_node_is_a_victim_but_takes_part() -> None:
     assert stretch.sentence == "n1 slowed: all 3 take part"
 
 
+@pytest.mark.parametrize(("percent", "majority"), [(20, "survives"), (60, "is lost")])
+def test_a_little_loss_on_all_nodes_is_no_lost_majority(percent: int, majority: str) -> None:
+    lossy = fault("f1", 1, 2, *NODES).model_copy(
+        update={"kind": "loss", "options": {"percent": percent}}
+    )
+
+    assert majority_of([lossy], NODES) == majority
+
+
 def test_the_blast_radius_is_the_worst_moment() -> None:
     quorum = analyse([fault("f1", 1, 4, "n1"), fault("f2", 3, 6)], NODES)
 

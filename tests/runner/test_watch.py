@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from seatrial.case import Case, Limits
 from seatrial.cases import case
+from seatrial.cli.words import plan_text
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
 from seatrial.op import NEMESIS, Op, Type
@@ -36,7 +37,7 @@ def watched(metric: Metric, window_s: float = 2.0, **bounds: float) -> Watched:
     return Watched(
         steady_state="s",
         probe=OpsProbe(metric=metric),
-        tolerance=Tolerance(**bounds),
+        tolerance=Tolerance.model_validate(bounds),
         window_s=window_s,
     )
 
@@ -221,6 +222,7 @@ RAMP_OF_KILLS = Ramp(
 )
 
 
+OFFICE = TimeWindow(days=("Mon", "Tue", "Wed", "Thu", "Fri"), start="09:00", end="17:30")
 HALVES_OF_ALL = Schedule(
     choices=(FaultChoice(kind="partition", victims=("one", "all"), options=({"shape": "halves"},)),)
 )
@@ -303,6 +305,26 @@ def test_a_plan_with_a_ramp_says_what_ends_it() -> None:
     assert Plan.model_validate_json(plan.to_text()) == plan
 
 
+def test_a_plan_in_words_says_what_bounds_it_and_what_ends_it() -> None:
+    ramp = RAMP_OF_KILLS.model_copy(
+        update={"until": (Break(steady_state="p99 latency", tolerance=Tolerance(max=500)),)}
+    )
+    bounded = altered(
+        schedule=Schedule(pattern=ramp),
+        safety=Safety(
+            max_victims=1, windows=(OFFICE,), aborts=(Break(steady_state="hardly any errors"),)
+        ),
+    )
+
+    said = " ".join(plan_text(make_plan(bounded, 1, Overrides())).split())
+
+    assert "blast at most 1 of 3 nodes at once, 1 fault alive at once" in said
+    assert "safety at most 1 victims at once" in said
+    assert "faults only on Mon,Tue,Wed,Thu,Fri 09:00 to 17:30 UTC" in said
+    assert "all faults end once hardly any errors leaves max 0.9 over 3 s" in said
+    assert "ramp-1 kill of one, per_minute 6, 12, until p99 latency leaves max 500" in said
+
+
 def test_changing_a_schedule_reaches_each_fault() -> None:
     schedule = changed(
         only("kill", "one"), lambda choice: choice.model_copy(update={"kind": "pause"})
@@ -313,7 +335,6 @@ def test_changing_a_schedule_reaches_each_fault() -> None:
 
 # ── the wall clock ───────────────────────────────────────────────────────────────────────────
 
-OFFICE = TimeWindow(days=("Mon", "Tue", "Wed", "Thu", "Fri"), start="09:00", end="17:30")
 NIGHT = TimeWindow(days=("Fri",), start="22:00", end="06:00")
 
 

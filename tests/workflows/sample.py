@@ -19,9 +19,10 @@ from seatrial.workflows.recheck import recheck
 from seatrial.workflows.settings import Cron, Lock, Settings, Storage
 from seatrial.workflows.trial import trial, trial_template
 
-SETTINGS = Settings(ticket="DB-17", labels={"team": "storage"})
+SETTINGS = Settings(image="registry.example/seatrial:1", ticket="DB-17", labels={"team": "storage"})
 #: The settings that change what is rendered most.
 OTHERS = Settings(
+    image="registry.example/seatrial:1",
     keep="on-failure",
     lock=Lock(kind="semaphore"),
     storage=Storage(prefix="trials/here", config_map="artifacts", key="minio"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from seatrial.plan import Plan
 from seatrial.workflows.documents import document
+from seatrial.workflows.lint.scene import read
 from seatrial.workflows.trial import trial
 from tests.workflows.sample import PLAN, SETTINGS, made
 
@@ -114,3 +115,14 @@ def test_everything_that_is_stored_lies_below_this_run_alone() -> None:
 
     assert keys
     assert all(key.startswith("seatrial/{{workflow.name}}/{{workflow.uid}}/") for key in keys)
+
+
+def test_the_longest_way_to_the_verdict_has_ten_pods_besides_the_load() -> None:
+    """What a trial costs, as the page on workflows says it."""
+    scene = read(rendered())
+    longest: dict[str, int] = {}
+    for call in sorted(scene.of("trial"), key=lambda call: len(call.before)):
+        longest[call.name] = 1 + max((longest[name] for name in call.after), default=0)
+
+    beside_the_load = 2  # steady-before and a fault
+    assert longest["verdict"] - beside_the_load == 10

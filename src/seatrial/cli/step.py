@@ -11,13 +11,12 @@ import click
 from seatrial.cli.types import Duration
 from seatrial.errors import CannotCreate, NoInput, UsageError
 from seatrial.plan import Plan
-from seatrial.runner import judge
+from seatrial.runner.plans import read_plan
 from seatrial.runner.steps.rooms import Rooms
-from seatrial.runner.steps.step import Step, carry_out
+from seatrial.runner.steps.step import LEASE_S, WAIT_S, Step, carry_out
 from seatrial.runner.steps.table import KINDS, STEPS, function_of
 from seatrial.trial import TrialFolder, write_text
 
-LEASE_S = 120.0
 #: A sentence in a message file is never longer: Kubernetes keeps 4096 bytes of it.
 MESSAGE_BYTES_MAX = 4000
 
@@ -50,6 +49,13 @@ MESSAGE_BYTES_MAX = 4000
     show_default="120s",
     help="A lab that no step is connected to for so long ends itself (step provision).",
 )
+@click.option(
+    "--wait",
+    type=Duration(),
+    default=WAIT_S,
+    show_default="300s",
+    help="How long to wait for what another step is to do.",
+)
 @click.option("--keep", is_flag=True, help="Keep the nodes' data folders (step teardown).")
 @click.option(
     "--message-file",
@@ -66,6 +72,7 @@ def step(
     checker: str | None,
     at_exit: bool,
     lease: float,
+    wait: float,
     keep: bool,
     message_file: Path | None,
     as_json: bool,
@@ -89,6 +96,7 @@ def step(
         checker=checker,
         exit=at_exit,
         lease_s=lease,
+        wait_s=wait,
         keep=keep,
         say=lambda text: click.echo(text, err=True),
     )
@@ -113,7 +121,7 @@ def _check(name: str, fault: str | None, checker: str | None, at_exit: bool) -> 
 def _plan(folder: TrialFolder, plan_file: Path | None) -> Plan:
     """The plan, which lies in the folder from the first step on; another one is refused."""
     if plan_file is None or plan_file.absolute() == folder.plan:
-        return judge.read_plan(folder)
+        return read_plan(folder)
     try:
         text = plan_file.read_text(encoding="utf-8")
     except OSError as error:
@@ -128,7 +136,7 @@ def _plan(folder: TrialFolder, plan_file: Path | None) -> Plan:
             )
     else:
         write_text(folder.plan, text)
-    return judge.read_plan(folder)
+    return read_plan(folder)
 
 
 def _go_there(one: Step) -> None:

@@ -10,7 +10,9 @@ import click
 
 from seatrial.fault import PlannedFault
 from seatrial.plan import Plan
-from seatrial.runner.judge import Judgement, Part, dump
+from seatrial.runner.judge import Judgement, dump
+from seatrial.runner.part import Part
+from seatrial.safety import Watched
 from seatrial.steady.reading import metric_of
 from seatrial.verdict import Json, Validity, Verdict
 
@@ -135,6 +137,7 @@ def plan_text(plan: Plan) -> str:
         *_fault_table(plan.faults),
         "",
         *_quorum_table(plan),
+        *_safety(plan),
         *_hypothesis(plan),
         f"checkers {', '.join(plan.checkers)}",
         f"limits   {plan.limits.min_ok} ok ops of each f, in each fault window"
@@ -181,6 +184,32 @@ def _quorum_table(plan: Plan) -> list[str]:
         if stretch.clients:
             out += _wrap(f"clients: {stretch.clients}", " " * 29, " " * 38)
     return [*out, ""]
+
+
+def _safety(plan: Plan) -> list[str]:
+    """What the trial may never exceed, and what ends faults before their time."""
+    safety, out = plan.safety, []
+    if safety.victims_max is not None:
+        out.append(f"at most {safety.victims_max} victims at once")
+    out += [f"faults only on {window.sentence()}" for window in safety.windows]
+    for one in safety.aborts:
+        out.append(f"all faults end once {_watched(one)}")
+    lines = [line for text in out for line in _wrap(f"safety   {text}", "", " " * 11)]
+    for ramp in plan.ramps:
+        levels = ", ".join(f"{level:g}" for level in ramp.levels)
+        ends = " or ".join(map(_watched, ramp.until))
+        lines += _wrap(
+            f"{ramp.id:<8} {ramp.kind} of {ramp.victims}, {ramp.option} {levels}, until {ends}",
+            "",
+            " " * 11,
+        )
+    return [*lines, ""] if lines else []
+
+
+def _watched(one: Watched) -> str:
+    bounds = one.tolerance.model_dump(exclude_none=True, exclude_defaults=True)
+    told = " ".join(f"{name} {value}" for name, value in bounds.items())
+    return f"{one.steady_state} leaves {told} over {one.window_s:g} s"
 
 
 def _blast(plan: Plan) -> list[str]:

@@ -21,12 +21,11 @@ from seatrial.engine.counters import OpCounters
 from seatrial.generator import PENDING, Context, Generator, ask, heeds, thread_of
 from seatrial.op import Op, Type, Value
 
-Invoke: TypeAlias = Callable[[int, Op], Awaitable[Op]]
-"""Does an invocation on a thread; gives the completion (`OK`, `FAIL` or `INFO`).
+Completion: TypeAlias = tuple[Type, Value, str | None]
+"""How an op ended: `OK`, `FAIL` or `INFO`, the value of the completion, and the error."""
 
-Its process, `f`, key and time are the interpreter's; its type, value and error count. An exception
-becomes an `INFO` that keeps its text.
-"""
+Invoke: TypeAlias = Callable[[int, Op], Awaitable[Completion]]
+"""Does an invocation on a thread. An exception becomes an `INFO` that keeps its text."""
 
 Record: TypeAlias = Callable[[Op], int]
 """Takes one op for the history and gives its index."""
@@ -203,8 +202,7 @@ class _Load:
         op, in_a_row = await self._parked[thread], 0
         while op is not None:
             try:
-                done = await self._invoke(thread, op)
-                kind, value, error = done.type, done.value, done.error
+                kind, value, error = await self._invoke(thread, op)
                 if kind is Type.INVOKE:
                     raise TypeError(f"the client completed {op.f!r} with an invocation")
             except Exception as defect:
@@ -293,8 +291,12 @@ class _Load:
     def _begin_op(self, op: Op, after: Generator, now: int) -> int:
         """Record an invocation and move the generator on; the thread that is to do it."""
         thread = thread_of(op, self._concurrency, self._free)
-        at = self._free.index(thread)
-        self._free = self._free[:at] + self._free[at + 1 :]
+        free = self._free
+        if len(free) == 1:  # under full load it always is
+            self._free = ()
+        else:
+            at = free.index(thread)
+            self._free = free[:at] + free[at + 1 :]
         if op.time_ns != now:
             op = Op(Type.INVOKE, op.process, op.f, op.value, op.key, now)
         self._held = None

@@ -133,7 +133,7 @@ class Site(Protocol):
 class Line:
     """Where a step listens for others: `listen` for itself, `advertise` for the board.
 
-    `unix:PATH` or `tcp:HOST:PORT`; a relative path counts from the folder of the rooms.
+    `unix:PATH` or `tcp:HOST:PORT`.
     """
 
     listen: str
@@ -169,8 +169,8 @@ class Engine(Protocol):
         """
         ...
 
-    def line(self, room: str) -> Line:
-        """Where the step of that room listens for others."""
+    def line(self, folder: Path) -> Line:
+        """Where a step of the trial in that folder listens for others."""
         ...
 
 

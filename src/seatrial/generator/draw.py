@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
 GAMMA: Final = 0x9E3779B97F4A7C15
 MASK: Final = (1 << 64) - 1
+#: How many draws a block has.
+BLOCK: Final = 64
+
+_STEPS: Final = np.arange(BLOCK, dtype=np.uint64) * np.uint64(GAMMA)
+_27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def scramble(state: int) -> int:
@@ -26,6 +34,25 @@ def scramble(state: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
     return z ^ (z >> 31)
+
+
+class Draws(NamedTuple):
+    """`BLOCK` draws in a row, from `scramble(state)` on: a block costs what four single ones do."""
+
+    state: int
+    block: tuple[int, ...]
+
+    def after(self) -> Draws:
+        """The next block."""
+        return draws(self.state + BLOCK * GAMMA & MASK)
+
+
+def draws(state: int) -> Draws:
+    """The block of draws that begins with `scramble(state)`. O(BLOCK)."""
+    z = _STEPS + np.uint64(state)
+    z = (z ^ (z >> _30)) * _FIRST
+    z = (z ^ (z >> _27)) * _SECOND
+    return Draws(state, tuple((z ^ (z >> _31)).tolist()))
 
 
 def step(state: int) -> int:

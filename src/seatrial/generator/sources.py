@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from seatrial.generator.contract import PENDING, Answer, Context, Generator
-from seatrial.generator.draw import GAMMA, MASK, derive, scramble
+from seatrial.generator.draw import BLOCK, Draws, derive, draws
 from seatrial.op import Atom, Op, Type, Value
 
 S = TypeVar("S")
@@ -20,21 +20,25 @@ _INVOKE = Type.INVOKE
 class _Ops(NamedTuple):
     make: Callable[[int, Context], Body | None]
     key: Atom
-    state: int
+    draws: Draws
+    at: int
 
     def op(self, context: Context) -> Answer:
         free = context.free
         if not free:
             return PENDING, self
-        state = self.state
-        body = self.make(scramble(state), context)
+        make, own, drawn, at = self
+        body = make(drawn.block[at], context)
         if body is None:
             return None, _NOTHING
         f, value, key = body
         if key is None:
-            key = self.key
+            key = own
+        at += 1
+        if at == BLOCK:
+            drawn, at = drawn.after(), 0
         op = Op(_INVOKE, context.processes[free[0]], f, value, key, context.time_ns)
-        return op, _Ops(self.make, self.key, (state + GAMMA) & MASK)
+        return op, _Ops(make, own, drawn, at)
 
     def update(self, context: Context, event: Op) -> Generator:
         return self
@@ -48,18 +52,23 @@ class _Ops(NamedTuple):
 class _Unfold(NamedTuple, Generic[S]):
     make: Callable[[S, int, Context], tuple[Body, S] | None]
     state: S
-    draws: int
+    draws: Draws
+    at: int
 
     def op(self, context: Context) -> Answer:
         free = context.free
         if not free:
             return PENDING, self
-        made = self.make(self.state, scramble(self.draws), context)
+        make, state, drawn, at = self
+        made = make(state, drawn.block[at], context)
         if made is None:
             return None, _NOTHING
         (f, value, key), state = made
+        at += 1
+        if at == BLOCK:
+            drawn, at = drawn.after(), 0
         op = Op(_INVOKE, context.processes[free[0]], f, value, key, context.time_ns)
-        return op, _Unfold(self.make, state, (self.draws + GAMMA) & MASK)
+        return op, _Unfold(make, state, drawn, at)
 
     def update(self, context: Context, event: Op) -> Generator:
         return self
@@ -120,7 +129,7 @@ def ops(make: Callable[[int, Context], Body | None], seed: int = 0, key: Atom = 
     `make` must be pure; it takes more randomness from its draw with `again`. None ends it. `key`
     is the independent key of bodies that name none.
     """
-    return _Ops(make, key, derive(seed, "ops"))
+    return _Ops(make, key, draws(derive(seed, "ops")), 0)
 
 
 def unfold(
@@ -131,13 +140,13 @@ def unfold(
     `make(state, draw, context)` gives the body and the next state, or None at the end. The state
     must be immutable, or at least never changed in place.
     """
-    return _Unfold(make, state, derive(seed, "unfold"))
+    return _Unfold(make, state, draws(derive(seed, "unfold")), 0)
 
 
 def constant(f: str, value: Value = None, key: Atom = None) -> Generator:
     """The same op without end (Jepsen's map as a generator, repeated)."""
     body = (f, value, key)
-    return _Ops(lambda draw, context: body, None, 0)
+    return _Ops(lambda draw, context: body, None, draws(0), 0)
 
 
 def each_of(bodies: Iterable[Body]) -> Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,10 @@ _SCALARS = (int, str, float)  # bool is an int
 _INTEGER_DIGITS = 19  # enough for any integer that is its own code
 _NIL, _ATOM, _LIST, _MAP, _TXN, _TREE = (int(kind) for kind in Kind)
 
+
+#: Ops go into columns so many at a time: one by one, between calls to a server that empty the
+#: processor's caches, each costs several times as much.
+TURN_OPS = 256
 
 _PLAIN = frozenset({int, str, float, bool, type(None)})
 
@@ -38,19 +42,20 @@ def is_micro(value: Value) -> bool:
 class HistoryBuilder:
     """Appends ops to growing columns; `history()` freezes what is there so far.
 
-    Appending costs a few microseconds and keeps no object of the op. `atoms` continues the table
-    of an earlier part of the same history; `names` likewise.
+    Appending costs about a microsecond and keeps `TURN_OPS` ops at most as objects. `atoms`
+    continues the table of an earlier part of the same history; `names` likewise.
     """
 
     __slots__ = (
         "_atom", "_element_start", "_elements", "_error", "_f", "_index", "_key", "_kind",
         "_m_arg", "_m_element_start", "_m_elements", "_m_f", "_m_key", "_m_kind", "_m_start",
-        "_names", "_process", "_time", "_type", "atoms",
+        "_names", "_process", "_time", "_type", "_waiting", "atoms",
     )  # fmt: skip
 
     def __init__(self, atoms: Atoms | None = None, names: Iterable[str] = ()) -> None:
         self.atoms = Atoms() if atoms is None else atoms
         self._names: dict[str, int] = {name: code for code, name in enumerate(names)}
+        self._waiting: list[Op] = []
         self._index, self._time = array("q"), array("q")
         self._process, self._f, self._error = array("i"), array("i"), array("i")
         self._type, self._kind = array("B"), array("B")
@@ -61,34 +66,22 @@ class HistoryBuilder:
         self._m_element_start, self._m_elements = array("q", [0]), array("q")
 
     def __len__(self) -> int:
-        return len(self._kind)
+        return len(self._kind) + len(self._waiting)
 
     @property
     def items(self) -> int:
         """How many elements and micro-ops there are, in all values together."""
+        self.settle()
         return len(self._elements) + len(self._m_f) + len(self._m_elements)
 
     def append(self, op: Op) -> int:
         """Append one op and return its index (its place, unless the op brings its own)."""
-        # The value goes first: it is what may be refused, and a refused op leaves no trace
-        # in the columns that every op has.
-        kind, atom = self._put_value(op.value)
-        index = op.index if op.index >= 0 else len(self._index)
-        names = self._names
-        f = names.get(op.f)
-        key = op.key
-        self._index.append(index)
-        self._process.append(op.process)
-        self._type.append(op.type)
-        self._f.append(self._name(op.f) if f is None else f)
-        self._time.append(op.time_ns)
-        self._error.append(-1 if op.error is None else self._name(op.error))
-        self._key.append(NIL if key is None else self._code(key))
-        self._kind.append(kind)
-        self._atom.append(atom)
-        self._element_start.append(len(self._elements))
-        self._m_start.append(len(self._m_f))
-        return index
+        waiting = self._waiting
+        place = len(self._kind) + len(waiting)
+        waiting.append(op)
+        if len(waiting) >= TURN_OPS:
+            self.settle()
+        return place if op.index < 0 else op.index
 
     def extend(self, ops: Iterable[Op]) -> HistoryBuilder:
         """Append many; returns itself."""
@@ -96,8 +89,44 @@ class HistoryBuilder:
             self.append(op)
         return self
 
+    def settle(self) -> None:
+        """Bring what was appended into the columns; the rest of the class does so by itself.
+
+        A value that no history can hold raises: its op is dropped and leaves no trace.
+        """
+        ops, self._waiting = self._waiting, []
+        taken = 0
+        try:
+            for op in ops:  # The value goes first: it is what may be refused.
+                kind, atom = self._put_value(op.value)
+                self._kind.append(kind)
+                self._atom.append(atom)
+                self._element_start.append(len(self._elements))
+                self._m_start.append(len(self._m_f))
+                taken += 1
+        except BaseException:
+            self._waiting = ops[taken + 1 :]
+            raise
+        finally:
+            self._put_rest(ops if taken == len(ops) else ops[:taken])
+
+    def _put_rest(self, ops: Sequence[Op]) -> None:
+        """All columns but those of values."""
+        name, code, first = self._name, self._code, len(self._index)
+        self._index.extend(
+            [place if op.index < 0 else op.index for place, op in enumerate(ops, first)]
+        )
+        self._process.extend([op.process for op in ops])
+        self._type.extend([op.type for op in ops])
+        self._time.extend([op.time_ns for op in ops])
+        self._key.extend([NIL if op.key is None else code(op.key) for op in ops])
+        for op in ops:  # Names get their codes in the order in which they were first met.
+            self._f.append(name(op.f))
+            self._error.append(-1 if op.error is None else name(op.error))
+
     def history(self) -> History:
         """What has been appended, as a history (copies the columns)."""
+        self.settle()
         micro = MicroOps(
             np.array(self._m_start, np.int64),
             np.array(self._m_f, np.int32),

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from seatrial.errors import CannotCreate
 from seatrial.history.arrow import batch_of, schema
-from seatrial.history.builder import HistoryBuilder
+from seatrial.history.builder import TURN_OPS, HistoryBuilder
 from seatrial.history.columns import History
 from seatrial.op import Op
 
@@ -104,7 +104,7 @@ class HistoryWriter:
         self._file = _File(Path(path), exclusive=True)
         self._builder = HistoryBuilder()
         self._append = self._builder.append
-        self._count = 0
+        self._count = self._written = 0
         self._stored_atoms = 0
         self._due = float("inf")
         self._failure: str | None = None
@@ -140,8 +140,8 @@ class HistoryWriter:
             self._due = now + FLUSH_S
         if (
             now >= self._due
-            or len(self._builder) >= BATCH_OPS
-            or self._builder.items >= BATCH_ITEMS
+            or self._count - self._written >= BATCH_OPS
+            or (index % TURN_OPS == 0 and self._builder.items >= BATCH_ITEMS)
         ):
             self.flush()
         return index
@@ -160,6 +160,7 @@ class HistoryWriter:
         atoms = self._builder.atoms
         batch = batch_of(self._builder.history(), atoms.values[self._stored_atoms :], False)
         self._builder = HistoryBuilder(atoms)
+        self._written = self._count
         self._append = self._builder.append
         self._stored_atoms = len(atoms)
         self._due = float("inf")

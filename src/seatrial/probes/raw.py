@@ -91,7 +91,7 @@ class RawLook:
                 place(start),
                 place(end),
                 name,
-                f"{said} was not scraped for {end - start:.1f} s from {place(start) / 1e9:.1f} s",
+                f"{said} was not scraped for {end - start:.1f} s",
             )
             for state, gap_s in self.gaps_s.items()
             if end - start > gap_s
@@ -118,9 +118,8 @@ class RawLook:
                 place(start),
                 place(end),
                 name,
-                f"the counter {self.selector.name} of {name or 'a target'} began again at "
-                f"{place(end) / 1e9:.1f} s (from {high:g} to {low:g}): what it counted in between "
-                "is lost",
+                f"the counter {self.selector.name} of {name or 'a target'} began again (from "
+                f"{high:g} to {low:g}; what it counted in between is lost)",
             )
             for name, (start, high, end, low) in first.items()
             for state in self.gaps_s

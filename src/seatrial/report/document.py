@@ -52,6 +52,15 @@ class ProofPart(_Part):
     sentence: str = ""
 
 
+class TimesPart(_Part):
+    """What a fault cost in seconds; `inf` where it did not end in time."""
+
+    detect_s: float | None = None
+    fail_over_s: float | None = None
+    recover_s: float | None = None
+    unavailable_s: float | None = None
+
+
 class FaultPart(_Part):
     """What became of one fault."""
 
@@ -62,6 +71,7 @@ class FaultPart(_Part):
     injected: bool | None = None
     effect: ProofPart | None = None
     healed: ProofPart | None = None
+    times: TimesPart | None = None
     verdict: Validity | None = None
     cause: str = ""
 
@@ -72,6 +82,7 @@ class StretchPart(_Part):
     value: float | None = None
     limit: Json = None
     ok: bool | None = None
+    text: str = ""
 
 
 class SeriesPart(_Part):
@@ -89,6 +100,10 @@ class SteadyPart(_Part):
     cause: str = ""
     metric: str = ""
     unit: str = ""
+    source: str = "ops"
+    baseline: float | None = None
+    notes: tuple[str, ...] = ()
+    holes: tuple[tuple[float, float], ...] = ()
     stretches: Mapping[str, StretchPart | None] = {}
     series: SeriesPart | None = None
     broke: tuple[tuple[float, float], ...] = ()

@@ -142,9 +142,9 @@ def outcomes(found: Spans) -> I64:
     return out
 
 
-def origin_of(history: History | None) -> int:
-    """The zero of the report's clock: the start of the load, ns from the start of the trial."""
-    return load_start_ns(history) if history is not None else 0
+def origin_of(history: History | None, before_s: float | None = None) -> int:
+    """The zero of the report's clock: where planned moments count from (`load_start_ns`)."""
+    return load_start_ns(history, before_s) if history is not None else 0
 
 
 def by_f(history: History, found: Spans) -> tuple[FRow, ...]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from seatrial.history import History
 from seatrial.op import Type
 from seatrial.report import facts as compute
-from seatrial.report import figure, words
+from seatrial.report import figure, times, words
 from seatrial.report.anomalies import views as anomaly_views
 from seatrial.report.document import CheckerPart, VerdictDocument
 from seatrial.report.faults import FaultView, join
@@ -36,7 +36,8 @@ class Doubt:
 def render(material: Material, title: str = "", repeat: str = "") -> str:
     """The report as one HTML text that needs nothing else. O(n log n) in the ops."""
     history, verdict = material.history, material.verdict or VerdictDocument(cause=NO_VERDICT)
-    origin_ns = compute.origin_of(history)
+    before_s = material.plan.phases.before_s if material.plan is not None else None
+    origin_ns = compute.origin_of(history, before_s)
     faults = join(material, origin_ns)
     facts = None if history is None else compute.gather(history, faults, origin_ns)
     page: dict[str, object] = {
@@ -53,6 +54,8 @@ def render(material: Material, title: str = "", repeat: str = "") -> str:
         "figure": figure.draw(facts, faults) if facts else None,
         "anomalies": anomaly_views(material, verdict, faults, origin_ns),
         "steady": steady_views(material, verdict, origin_ns),
+        "times": times.rows(verdict, faults),
+        "times_chart": times.chart(verdict, faults),
         "by_f": (),
         "errors": (),
         "recoveries": (),

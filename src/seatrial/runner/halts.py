@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from seatrial.fault import PlannedFault
+from seatrial.plan import Plan
+from seatrial.runner import lever
+from seatrial.safety import closes
 from seatrial.trial import Evidence
 
 STOPPED = "the trial was stopped before"
+
+
+def forbidden(plan: Plan) -> str:
+    """Why no fault may begin now: the safety lever, or the wall clock; "" if one may."""
+    now = datetime.datetime.now(datetime.UTC)
+    if plan.safety.windows and closes(plan.safety.windows, now) is None:
+        return f"{now:%H:%M} UTC is outside of the case's time windows"
+    return lever.forbidden()
 
 
 class Halts:

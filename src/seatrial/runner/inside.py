@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import signal
 import sys
@@ -24,19 +23,19 @@ from seatrial.fault import PlannedFault
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
-from seatrial.runner import audit, lever
+from seatrial.runner import audit
 from seatrial.runner.breaker import Breaker
-from seatrial.runner.halts import Halts
+from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.load import Load
 from seatrial.runner.lookout import Lookout, until_pulled, watched
 from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.probing import Probing
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.remembered import read_budget
+from seatrial.runner.roles import watch_roles
 from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
 from seatrial.runner.watch import Watch
-from seatrial.safety import closes
 from seatrial.trial import TrialFolder
 from seatrial.verdict import Json
 
@@ -159,7 +158,7 @@ class Session:
         self.enter("prepare")
         await self.load.connect(lab.nodes)
         await self.probing.start(self.load.target, lab.nodes)
-        halts = Halts(self._forbidden)
+        halts = Halts(lambda: forbidden(self.plan))
         self.nemesis = Nemesis(
             lab.world,
             lambda: self.load.target.locate(lab.nodes),
@@ -171,6 +170,7 @@ class Session:
         if self.watch is not None:
             self.lookout = Lookout(self.plan, self.watch, self.nemesis, halts, self.clock)
         harm = _NemesisBeside(self.nemesis, lab, self.plan.faults, self.stop, self.lookout)
+        watcher = self._watch_roles(lab)
         await run_stretches(
             self.load,
             harm,
@@ -181,19 +181,27 @@ class Session:
             warm_up=self._warm_up if self.probing.asks else None,
             over=None if self.lookout is None else self.lookout.aborted,
         )
+        if watcher is not None:
+            watcher.cancel()
         await self.probing.end_of_load()
         await self._finish(lab)
+
+    def _watch_roles(self, lab: Lab) -> asyncio.Task[None] | None:
+        """Ask who leads, where somebody leads and faults are planned."""
+        target, nemesis = self.load.target, self.nemesis
+        if "leader" not in target.roles or not self.plan.faults or nemesis is None:
+            return None
+        work = watch_roles(
+            lambda: target.locate(lab.nodes),
+            self.folder.roles,
+            self.clock,
+            lambda: bool(nemesis.alive),
+        )
+        return asyncio.create_task(work, name="roles")
 
     async def _warm_up(self) -> None:
         for silent in await self.probing.warm_up():
             emit("note", text=f"nothing read yet: {silent}")
-
-    def _forbidden(self) -> str:
-        """Why no fault may begin now: the lever, or the wall clock."""
-        now = datetime.datetime.now(datetime.UTC)
-        if self.plan.safety.windows and closes(self.plan.safety.windows, now) is None:
-            return f"{now:%H:%M} UTC is outside of the case's time windows"
-        return lever.forbidden()
 
     async def _obey_lever(self) -> None:
         """End a trial with faults when somebody pulls the safety lever."""
@@ -305,6 +313,7 @@ class _NemesisBeside:
 
 async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
     session = Session(plan, folder, keep=keep)
+    emit("began", monotonic_ns=session.started_ns)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, session.end, "stopped by a signal")

@@ -11,32 +11,37 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
 from seatrial.clock import BOUND_RATIO_MAX
-from seatrial.errors import BadData, NoInput, UsageError
+from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.load import load_arrow
-from seatrial.history.windows import Phase, fault_windows, phases
+from seatrial.history.windows import fault_windows
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.judge_steady import (
+    budget_part,
+    calm_until_s,
+    fault_labels,
+    steady_state_part,
+    times_of,
+    with_tolerances,
+)
+from seatrial.runner.part import Part
+from seatrial.runner.plans import read_plan
 from seatrial.runner.quorum import majority_of
-from seatrial.runner.remembered import BUDGET_PART, read_baselines, read_budget
+from seatrial.runner.remembered import read_baselines
 from seatrial.samples import read_samples
-from seatrial.slo import Slo
-from seatrial.steady.budget import spent
 from seatrial.steady.evaluate import evaluate
-from seatrial.steady.reading import SteadyStateResult
 from seatrial.steady_state import SteadyState
+from seatrial.timeline import load_start_ns
 from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
@@ -45,16 +50,6 @@ OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "grou
 
 #: What a checker's time is extended by where it has to be compiled first.
 COMPILE_TIMEOUT_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a verdict that is not a checker: a fault, a steady state, the trial's end."""
-
-    name: str
-    verdict: Validity
-    cause: str
-    document: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +213,24 @@ def judge_trial(
     verdicts = dict(checked or {}) or check_history(
         history, options, timeout_s=timeout_s, memory=memory, say=say
     )
-    load_ns = _moments_from(phases(history), plan.phases.before_s)
-    faults = tuple(fault_parts(plan.faults, folder.read_evidence(), load_ns))
+    load_ns = load_start_ns(history, plan.phases.before_s)
+    times = times_of(history, folder)
+    faults = tuple(
+        replace(part, document={**part.document, "times": times[part.name].to_json()})
+        if part.name in times
+        else part
+        for part in fault_parts(plan.faults, folder.read_evidence(), load_ns)
+    )
     results = evaluate(
-        _with_tolerances(plan.steady_states, steady),
+        with_tolerances(plan.steady_states, steady),
         history,
         baselines=read_baselines(folder),
         recorded=read_samples(p for p in (folder.samples, folder.samples_host) if p.is_file()),
         labels=fault_labels(plan.faults, history),
         planned_faults=len(plan.faults),
     )
-    states = tuple(map(steady_state_part, results))
+    calm_s = calm_until_s(history)
+    states = tuple(steady_state_part(result, calm_s) for result in results)
     if plan.slo is not None:
         notes.append(budget_part(plan.slo, history, folder))
     acted = sum(not part.document["skipped"] for part in faults)
@@ -250,26 +252,6 @@ def judge_trial(
         },
         seconds=time.monotonic() - began,
     )
-
-
-def _moments_from(found: Sequence[Phase], before_s: float) -> int:
-    """Where planned moments count from: the load's start, not counting a wait for the faults."""
-    starts = {phase.name: phase.start_ns for phase in found}
-    if "workload" in starts:
-        return starts["workload"] - int(before_s * 1e9)
-    return starts.get("steady-before", 0)
-
-
-def read_plan(folder: TrialFolder) -> Plan:
-    """The plan of a stored trial; raises `NoInput` or `BadData`."""
-    try:
-        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NoInput(
-            f"{folder.root} is no trial: it has no plan.json\n\nhint: seatrial list trials"
-        ) from error
-    except ValueError as error:
-        raise BadData(f"{folder.plan} is not a plan of this version: {error}") from error
 
 
 def planned_options(plan: Plan, history: History | None = None) -> dict[str, CheckOptions]:
@@ -417,83 +399,6 @@ def _proof_document(proof: object) -> dict[str, Json]:
     if proof is None:
         return {"seen": False, "sentence": "not measured"}
     return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
-
-
-def _with_tolerances(
-    planned: Sequence[SteadyState], others: Sequence[SteadyState]
-) -> tuple[SteadyState, ...]:
-    """The planned steady states with those of the same name replaced, and new ones of ops added.
-
-    Raises `BadData` for one whose probe was not sampled in the trial.
-    """
-    states = list(planned)
-    places = {state.name: place for place, state in enumerate(planned)}
-    for other in others:
-        place = places.get(other.name)
-        if place is not None and (other.probe == planned[place].probe):
-            states[place] = other
-        elif other.probe.source != "ops":
-            known = ", ".join(repr(s.name) for s in planned if s.probe.source != "ops")
-            raise BadData(
-                f"steady state {other.name!r} was not sampled with this probe in the trial\n\n"
-                f"hint: sampled were {known or 'none'}; `seatrial run` samples anew"
-            )
-        elif place is not None:
-            states[place] = other
-        else:
-            states.append(other)
-    return tuple(states)
-
-
-def budget_part(slo: Slo, history: History, folder: TrialFolder) -> Part:
-    """How much of the error budget the trial spent, against what it was allowed."""
-    used, left = spent(history, slo), read_budget(folder)
-    share = min(slo.share_s, left.left_s) if left is not None else slo.share_s
-    document: dict[str, Json] = {
-        "slo": slo.name,
-        "spent_s": used.bad,
-        "seconds": used.seconds,
-        "budget_s": round(slo.budget_s, 3),
-        "allowed_s": round(share, 3),
-        "spent_before_s": None if left is None else left.spent_s + left.spent_elsewhere_s,
-    }
-    said = (
-        f"the trial spent {used.bad} s ({used.bad / slo.budget_s:.2%}) of the error budget of "
-        f"{slo.name!r}; {share:,.1f} of {slo.budget_s:,.0f} s were allowed"
-    )
-    if used.reason:
-        return Part(BUDGET_PART, Validity.UNKNOWN, f"{slo.name}: {used.reason}", document)
-    if used.bad <= share:
-        return Part(BUDGET_PART, Validity.VALID, said, document)
-    blamed = Validity.INVALID if used.bad > slo.share_s else Validity.UNKNOWN
-    return Part(BUDGET_PART, blamed, said, document)
-
-
-def fault_labels(planned: Sequence[PlannedFault], history: History) -> dict[str, str]:
-    """How sentences call each fault: its kind and role, its victims, its id."""
-    victims = {window.fault: ", ".join(window.victims) for window in fault_windows(history)}
-    out = {}
-    for fault in planned:
-        whom = victims.get(fault.id, "")
-        role = fault.victims if fault.victims != whom else ""
-        out[fault.id] = f"{fault.kind} of {' '.join(filter(None, (role, whom)))} ({fault.id})"
-    return out
-
-
-def steady_state_part(state: SteadyStateResult) -> Part:
-    """A steady state's part; one that only notes never turns the trial."""
-    document = state.to_json()
-    document["stretches"] = document.pop("readings")
-    document["series"] = {"t_s": _rounded(state.seconds), "value": _rounded(state.values)}
-    verdict, cause = state.validity, state.cause
-    if any(r.when == "before" and r.validity is Validity.INVALID for r in state.readings):
-        verdict = Validity.UNKNOWN
-        cause = f"it was not steady to begin with, before any fault: {cause}"
-    return Part(state.name, verdict if state.judged else Validity.VALID, cause, document)
-
-
-def _rounded(values: NDArray[np.float64]) -> list[Json]:
-    return [round(value, 4) for value in values.tolist()]
 
 
 def _notes(folder: TrialFolder, cut: str) -> list[Part]:

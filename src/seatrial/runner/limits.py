@@ -90,6 +90,12 @@ def fit_victims(case: Case, nodes: Sequence[str], target: Target, *, narrow: boo
                     f"fault {choice.kind!r} on {victims!r} matches no node: {target.name} knows "
                     f"{', '.join(known)}\n\nhint: one of those"
                 )
+        for peers in (options.get("peers") for options in choice.options):
+            if isinstance(peers, str) and peers not in known:
+                raise UsageError(
+                    f"fault {choice.kind!r} towards {peers!r}: {target.name} knows "
+                    f"{', '.join(known)}\n\nhint: one of those"
+                )
         lacking = [v for v in choice.victims if _nobody(v, nodes, target)]
         kept = tuple(v for v in choice.victims if v not in lacking)
         if lacking and not (kept and narrow):

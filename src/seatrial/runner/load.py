@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from seatrial import targets, workloads
 from seatrial.engine.counters import OpCounters
-from seatrial.engine.interpreter import InterpretSummary, interpret
+from seatrial.engine.interpreter import Completion, InterpretSummary, interpret
 from seatrial.generator import Generator
 from seatrial.generator import rate as paced
 from seatrial.op import Op, Type
@@ -81,7 +81,7 @@ class Load:
         self.next_process = summary.next_process
         return summary
 
-    async def _invoke(self, thread: int, op: Op) -> Op:
+    async def _invoke(self, thread: int, op: Op) -> Completion:
         kind, value, error = Type.OK, op.value, None
         try:
             value = await self.workload.invoke(self._clients[thread], op)
@@ -91,4 +91,4 @@ class Load:
             kind, error = Type.FAIL, str(failure) or type(failure).__name__
         except OpUnknown as unknown:
             kind, error = Type.INFO, str(unknown) or type(unknown).__name__
-        return Op(kind, op.process, op.f, value, op.key, error=error)
+        return kind, value, error

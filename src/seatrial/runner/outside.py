@@ -23,6 +23,7 @@ from seatrial.engine.lab import prometheus, sandbox
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
 from seatrial.runner import audit, judge, lever, remembered, store
+from seatrial.runner.beside import Beside, check_servers
 from seatrial.runner.display import Display
 from seatrial.safety import closes
 from seatrial.trial import RampOutcome, TrialFolder, write_text
@@ -66,6 +67,7 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     judged, whatever became of it.
     """
     forbid_now(plan, datetime.datetime.now(datetime.UTC))
+    check_servers(plan)
     target = targets.make(plan.target.name, plan.target.settings)
     versions = {plan.target.name: target.version()}
     started = datetime.datetime.now(datetime.UTC)
@@ -118,7 +120,8 @@ async def _carry_out(
     outcome = Outcome()
     argv = [*PROGRAM, str(folder.root)]
     reader, told = os.pipe()
-    relay = asyncio.create_task(_relay(reader, outcome, display))
+    beside = Beside(plan, folder, display.say)
+    relay = asyncio.create_task(_relay(reader, outcome, display, beside))
     try:
         with (folder.logs / "tool.log").open("wb") as log:
             code = await sandbox.run(
@@ -132,6 +135,9 @@ async def _carry_out(
     finally:
         os.close(told)
         await relay
+        await beside.close()
+    if beside.reason:
+        outcome.status, outcome.reason = "aborted", beside.reason
     if outcome.status == "failed" and not outcome.reason:
         if code in KILLED:
             outcome.status, outcome.reason = "interrupted", "killed before it could heal and end"
@@ -140,7 +146,7 @@ async def _carry_out(
     return outcome
 
 
-async def _relay(reader: int, outcome: Outcome, display: Display) -> None:
+async def _relay(reader: int, outcome: Outcome, display: Display, beside: Beside) -> None:
     """Pass on the inner program's events until nobody holds the other end of the pipe."""
     stream = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     loop = asyncio.get_running_loop()
@@ -150,7 +156,9 @@ async def _relay(reader: int, outcome: Outcome, display: Display) -> None:
     try:
         while line := await stream.readline():
             with contextlib.suppress(ValueError):
-                _take(cast(dict[str, Json], json.loads(line)), outcome, display)
+                event = cast(dict[str, Json], json.loads(line))
+                beside.hear(event)
+                _take(event, outcome, display)
     finally:
         transport.close()
 

@@ -24,6 +24,7 @@ from seatrial.runner.limits import (
 )
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
+from seatrial.runner.suited import check_target
 from seatrial.schedule import FaultChoice, leaves
 from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
@@ -70,6 +71,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     check_safety(case, names)
     phases = _phases(case.time_limit_s, case.schedule.root is not None)
     planned = _faults(case, phases, names, seed, _where(overrides))
+    check_target(planned, target, names)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None

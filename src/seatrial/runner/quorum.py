@@ -32,6 +32,11 @@ SLOWING = (
     "compaction",
     "defragmentation",
 )
+#: Kinds that lose packets, and the share from which on a node counts as out of touch.
+LOSING = ("loss", "corrupt")
+LOSING_PERCENT = 50.0
+#: Kinds that take one of their victims at a time, and the next when it answers again.
+ROLLING = ("rolling-restart", "upgrade", "downgrade")
 #: So many possibilities of who plays which role are looked at; beyond, the worst is assumed.
 POSSIBILITIES_MAX = 2000
 Majority = Literal["survives", "may be lost", "is lost"]
@@ -100,7 +105,7 @@ class _Survey:
 
 
 def _survey(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> _Survey:
-    named = _state([f for f in alive if f.nodes], nodes)
+    named = _state([f for f in alive if not _is_live(f)], nodes)
     needed = len(nodes) // 2 + 1
     states = list(itertools.islice(_possibilities(alive, nodes), POSSIBILITIES_MAX + 1))
     survives = [len(state.leads) >= needed for state in states]
@@ -119,11 +124,24 @@ def _survey(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> _Survey:
 
 def _possibilities(alive: Sequence[PlannedFault], nodes: Sequence[str]) -> Iterator[_State]:
     """The cluster for each choice of who plays the roles; a role is never a victim taken twice."""
-    live = [f for f in alive if not f.nodes]
-    for holders in itertools.product(nodes, repeat=len(live)):
+    live = [f for f in alive if _is_live(f)]
+    for holders in itertools.product(*(f.nodes or nodes for f in live)):
         chosen = dict(zip((f.id for f in live), holders, strict=True))
-        placed = [f if f.nodes else f.model_copy(update={"nodes": (chosen[f.id],)}) for f in alive]
+        placed = [
+            f.model_copy(update={"nodes": (chosen[f.id],)}) if f.id in chosen else f for f in alive
+        ]
         yield _state(placed, nodes)
+
+
+def _is_live(fault: PlannedFault) -> bool:
+    """Whether only the moment knows which one node it acts on."""
+    return not fault.nodes or (fault.kind in ROLLING and len(fault.nodes) > 1)
+
+
+def _who(fault: PlannedFault) -> str:
+    if fault.nodes:
+        return f"one of {_and(fault.nodes)} at a time"
+    return f"the {fault.victims} of the moment"
 
 
 def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
@@ -133,7 +151,7 @@ def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
     for fault in faults:
         if fault.kind == "partition":
             links |= _cuts(fault, nodes)
-        elif fault.kind in SLOWING:
+        elif _slows(fault):
             slowed |= set(fault.nodes)
         else:
             down |= set(fault.nodes)
@@ -154,6 +172,13 @@ def _state(faults: Sequence[PlannedFault], nodes: Sequence[str]) -> _State:
     )
 
 
+def _slows(fault: PlannedFault) -> bool:
+    """Whether the fault leaves its victims running and in touch."""
+    percent = fault.options.get("percent", 0.0)
+    few = isinstance(percent, (int, float)) and percent < LOSING_PERCENT
+    return fault.kind in SLOWING or (fault.kind in LOSING and few)
+
+
 def _cuts(fault: PlannedFault, nodes: Sequence[str]) -> frozenset[Link]:
     """The links that a partition cuts; none where it is impossible, which is said elsewhere."""
     try:
@@ -167,7 +192,7 @@ def _stretch(
     start: float, end: float, alive: Sequence[PlannedFault], nodes: Sequence[str]
 ) -> PlannedQuorum:
     survey = _survey(alive, nodes)
-    live = [f for f in alive if not f.nodes]
+    live = [f for f in alive if _is_live(f)]
     holds = survey.majority == "survives" and not live
     return PlannedQuorum(
         from_s=start,
@@ -185,9 +210,9 @@ def _stretch(
 def _sentence(survey: _Survey, live: Sequence[PlannedFault], nodes: Sequence[str]) -> str:
     needed, total = len(nodes) // 2 + 1, len(nodes)
     named = sorted(survey.named.impaired)
-    roles = [f"the {f.victims} of the moment" for f in live if f.kind not in SLOWING]
+    roles = [_who(f) for f in live if not _slows(f)]
     slow = sorted(survey.named.slowed - survey.named.impaired)
-    slow += [f"the {f.victims} of the moment" for f in live if f.kind in SLOWING]
+    slow += [_who(f) for f in live if _slows(f)]
     more = f"; {_and(slow)} slowed" if slow else ""
     if not survey.impaired:
         if slow:
@@ -216,7 +241,7 @@ def _clients(named: _State, live: Sequence[PlannedFault], nodes: Sequence[str]) 
         out.append(f"{_and(silent)} {_does(silent)} not answer")
     if apart:
         out.append(f"{_and(apart)} answer{'s' if len(apart) == 1 else ''} without a majority")
-    out += [f"less the {f.victims} of the moment" for f in live if f.kind not in SLOWING]
+    out += [f"less {_who(f)}" for f in live if not _slows(f)]
     return "; ".join(out)
 
 

@@ -70,5 +70,5 @@ def _setting(history: History, labels: Mapping[str, str]) -> sampled.Setting:
     end = max((span.end_ns for span in known), default=0)
     windows = fault_windows(history)
     named = {w.fault: f"{w.kind} of {', '.join(w.victims)} ({w.fault})" for w in windows}
-    load = Span(start, end, "under load")
+    load = Span(start, end, "from beginning to end")
     return sampled.Setting(spans, load, windows, {**named, **labels})

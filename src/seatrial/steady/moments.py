@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,9 +44,10 @@ def every(
     if len(bad):
         first = int(bad[0])
         where = next(span.said for span in spans if bool(series.inside(span)[first]))
+        where = "" if when == "continuously" else f", {where}"
         shown = text or number(float(series.value[first]), unit)
         said = (
-            f"{what} was {shown} at {series.t_ns[first] / 1e9:.1f} s, {where}"
+            f"{what} was {shown} at {series.moment(int(series.t_ns[first]))}{where}"
             f"{_how_long(len(bad), series)}; {limits.said}"
         )
         reading = Reading(when, worst, limits.said, Validity.INVALID, text=text, said=said)
@@ -56,14 +58,14 @@ def every(
         if doubt:
             return Moments(Reading(when, worst, limits.said, Validity.UNKNOWN, doubt, text))
     shown = text or number(worst if worst is not None else 0.0, unit)
-    said = f"{what} was never worse than {shown} {_where(when)}; {limits.said}"
+    where = _WHERE.get(when) or spans[0].said
+    said = f"{what} was never worse than {shown} {where}; {limits.said}"
     if limits.of_text:
-        said = f"{what} was {text!r} at every moment {_where(when)}"
+        said = f"{what} was {shown!r} in every sample {where}"
     return Moments(Reading(when, worst, limits.said, Validity.VALID, text=text, said=said))
 
 
-def _where(when: str) -> str:
-    return "while a fault was alive" if when == "in_fault" else "from beginning to end"
+_WHERE = {"in_fault": "while a fault was alive", "continuously": "from beginning to end"}
 
 
 def _how_long(count: int, series: Series) -> str:
@@ -189,4 +191,5 @@ def _stayed(series: Series, row: int, limits: Limits) -> str:
         (part for part in limits.said.split(" and ") if ("at most" in part) == over), limits.said
     )
     ratio = said.partition("(")[2].partition(")")[0]
-    return f"stayed {'above' if over else 'below'} {ratio or f'{bound:g}'}"
+    told = re.sub(r"^(\S+) × (.*) before$", r"\1 × the baseline of \2", ratio)
+    return f"stayed {'above' if over else 'below'} {told or f'{bound:g}'}"

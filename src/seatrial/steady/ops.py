@@ -207,7 +207,7 @@ def _judge(
     for when, tolerance in state.tolerances().items():
         limits = resolve(tolerance, baseline, unit)
         if when in MOMENTS or tolerance.of_slope:
-            series = _as_series(seconds, values)
+            series = _as_series(seconds, values, setting.load.start_ns)
             found = judge_series(when, tolerance, state, series, setting, limits, _what(probe))
             readings.append(found.reading)
             broke += found.broke_s
@@ -244,7 +244,7 @@ def _baseline(state: SteadyState, source: _Source, learnt: Baseline | None) -> B
     return Baseline(value, why)
 
 
-def _as_series(seconds: F64, values: F64) -> Series:
+def _as_series(seconds: F64, values: F64, origin_ns: int) -> Series:
     """The probe over time as samples, each at the beginning of its bin."""
     step_s = float(seconds[1] - seconds[0]) if len(seconds) > 1 else 1.0
     return Series(
@@ -254,6 +254,7 @@ def _as_series(seconds: F64, values: F64) -> Series:
         why=("no op completed",) * len(values),
         step_ns=round(step_s * 1e9),
         gap_ns=round(max(GAP_S, 2 * step_s) * 1e9),
+        origin_ns=origin_ns,
     )
 
 

@@ -120,6 +120,7 @@ class SteadyStateResult:
             "readings": {reading.when: reading.to_json() for reading in self.readings},
             "broke": [list(span) for span in self.broke],
             "holes": [list(span) for span in self.holes],
+            "baseline": self.baseline,
             **({"notes": list(self.notes)} if self.notes else {}),
         }
 

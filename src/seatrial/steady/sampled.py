@@ -30,6 +30,8 @@ from seatrial.verdict import Validity, join
 NS_PER_MIN = 60e9
 #: A slope through fewer samples is chance.
 SLOPE_SAMPLES_MIN = 5
+#: Holes that a verdict document names.
+HOLES_MAX = 100
 #: Samples of a series that a verdict document keeps.
 POINTS_MAX = 1200
 
@@ -60,6 +62,7 @@ def judge(
         gap_s=probe.gap_s,
         excuse_victims=excuse,
         windows=setting.windows,
+        origin_ns=setting.load.start_ns,
     )
     unit, what = unit_of(probe), state.name
     baseline = learnt if state.baseline is not None and learnt else _before(series, setting, probe)
@@ -82,12 +85,21 @@ def judge(
         seconds=series.t_ns[::thin] / 1e9,
         values=series.value[::thin],
         broke=tuple(span for moments in found for span in moments.broke_s),
+        holes=_holes(series, setting.load),
         why=state.why,
         notes=series.notes,
         on_break=state.on_break,
         weight=state.weight,
         baseline=baseline.value,
     )
+
+
+def _holes(series: Series, load: Span) -> tuple[tuple[float, float], ...]:
+    """Where nothing was read for longer than allowed, under load."""
+    good = series.t_ns[series.inside(load) & series.there]
+    edges = np.concatenate([[load.start_ns], good, [load.end_ns]]) / 1e9
+    wide = np.flatnonzero(np.diff(edges) > series.gap_ns / 1e9)
+    return tuple((float(edges[i]), float(edges[i + 1])) for i in wide[:HOLES_MAX].tolist())
 
 
 def _before(series: Series, setting: Setting, probe: SampledProbe) -> Baseline:

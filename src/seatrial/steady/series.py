@@ -47,6 +47,12 @@ class Series:
     gap_ns: int
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    #: Where sentences count from: the beginning of the load.
+    origin_ns: int = 0
+
+    def moment(self, time_ns: int) -> str:
+        """A moment as sentences say it."""
+        return f"{(time_ns - self.origin_ns) / 1e9:.1f} s of the load"
 
     @property
     def there(self) -> NDArray[np.bool_]:
@@ -64,10 +70,11 @@ class Series:
         if hole is not None:
             low, high = hole
             seconds = (high - low) / 1e9
-            return f"nothing was read for {seconds:.1f} s from {low / 1e9:.1f} s: {self._why(hole)}"
+            since = self.moment(low)
+            return f"nothing was read for {seconds:.1f} s from {since}: {self._why(hole)}"
         found = [f for f in self.findings if f.from_ns < span.end_ns and f.to_ns > span.start_ns]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return found[0].sentence + more if found else ""
+        return f"{found[0].sentence}, at {self.moment(found[0].from_ns)}{more}" if found else ""
 
     def hole(self, span: Span) -> tuple[int, int] | None:
         """The longest time in the span without a sample, if it is longer than allowed."""
@@ -93,6 +100,7 @@ def from_recorded(
     gap_s: float,
     excuse_victims: bool,
     windows: tuple[FaultWindow, ...],
+    origin_ns: int = 0,
 ) -> Series:
     """What a sampler kept, with the findings that planned faults explain set apart."""
     series = Series(
@@ -102,6 +110,7 @@ def from_recorded(
         why=recorded.why,
         step_ns=round(step_s * 1e9),
         gap_ns=round(gap_s * 1e9),
+        origin_ns=origin_ns,
     )
     doubtful, excused = [], []
     for found in recorded.findings:
@@ -109,7 +118,8 @@ def from_recorded(
         if window is None:
             doubtful.append(found)
         else:
-            excused.append(f"{found.sentence}, as {window.fault} ({window.kind}) explains")
+            at = series.moment(found.from_ns)
+            excused.append(f"{found.sentence}, at {at}: {window.fault} ({window.kind}) explains it")
     return replace(series, findings=tuple(doubtful), notes=tuple(excused))
 
 

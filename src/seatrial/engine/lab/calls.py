@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,19 +34,43 @@ END_TIMEOUT_S: Final = 5.0
 GONE: Final = "the trial's lab is gone"
 
 
+class Wire:
+    """How values of an annotation go through: as JSON and back, checked on both sides.
+
+    A mapping goes as a list of pairs: JSON has no keys but texts, and links are pairs of names.
+    """
+
+    def __init__(self, hint: Any) -> None:
+        arguments = get_args(hint)
+        self._pairs = get_origin(hint) in (dict, Mapping) and arguments[0] is not str
+        self._adapter: TypeAdapter[Any] = TypeAdapter(
+            list[tuple[arguments]] if self._pairs else hint  # type: ignore[valid-type]
+        )
+
+    def pack(self, value: Any) -> Any:
+        """As JSON."""
+        plain = list(value.items()) if self._pairs else value
+        return self._adapter.dump_python(plain, mode="json")
+
+    def unpack(self, document: Any) -> Any:
+        """The value; raises `ValidationError`."""
+        value = self._adapter.validate_python(document)
+        return dict(value) if self._pairs else value
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One method or property of a protocol: how it is called, and what goes in and out."""
 
     name: str
     kind: str
-    takes: Mapping[str, TypeAdapter[Any]]
-    gives: TypeAdapter[Any]
+    takes: Mapping[str, Wire]
+    gives: Wire
 
     def bind(self, args: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Any]:
         """The arguments by name, as JSON."""
         by_name = {**dict(zip(self.takes, args, strict=False)), **named}
-        return {n: self.takes[n].dump_python(value, mode="json") for n, value in by_name.items()}
+        return {n: self.takes[n].pack(value) for n, value in by_name.items()}
 
 
 @cache
@@ -58,12 +82,12 @@ def members(protocol: type) -> Mapping[str, Member]:
             continue
         if isinstance(value, property):
             hints = get_type_hints(value.fget)
-            found[name] = Member(name, "property", {}, TypeAdapter(hints["return"]))
+            found[name] = Member(name, "property", {}, Wire(hints["return"]))
         elif inspect.isfunction(value):
             hints = get_type_hints(value)
             kind = "waits" if inspect.iscoroutinefunction(value) else "at once"
-            gives = TypeAdapter(hints.pop("return"))
-            takes: dict[str, TypeAdapter[Any]] = {n: TypeAdapter(h) for n, h in hints.items()}
+            gives = Wire(hints.pop("return"))
+            takes = {n: Wire(h) for n, h in hints.items()}
             found[name] = Member(name, kind, takes, gives)
     return found
 
@@ -136,13 +160,13 @@ class Server:
     async def _call(self, request: Mapping[str, Any]) -> object:
         protocol, target = self.objects[request["on"]]
         member = members(protocol)[request["call"]]
-        args = {n: member.takes[n].validate_python(v) for n, v in request["args"].items()}
+        args = {n: member.takes[n].unpack(v) for n, v in request["args"].items()}
         value = getattr(target, member.name)
         if member.kind == "waits":
             value = await value(**args)
         elif member.kind == "at once":
             value = value(**args)
-        return member.gives.dump_python(value, mode="json")
+        return member.gives.pack(value)
 
 
 # ── the side that calls ──────────────────────────────────────────────────────────────────────
@@ -261,7 +285,7 @@ def _request(number: int, on: str, call: str, args: Mapping[str, Any]) -> bytes:
 def _result(answer: Mapping[str, Any], member: Member) -> Any:
     if "error" not in answer:
         try:
-            return member.gives.validate_python(answer["ok"])
+            return member.gives.unpack(answer["ok"])
         except ValidationError as error:
             raise Unavailable(f"{member.name} gave what it should not: {error}") from None
     text, kind = str(answer["error"]), str(answer["kind"])

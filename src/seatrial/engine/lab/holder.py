@@ -12,82 +12,22 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from seatrial import faults as shelf
 from seatrial import targets
+from seatrial.engine.lab.board import MemoryBoard
 from seatrial.engine.lab.calls import LINE_BYTES_MAX, Server
+from seatrial.engine.lab.hold import SOCKET, Hold
 from seatrial.engine.lab.world import Lab
-from seatrial.engine.site import Board, Notice, PlacedNode
-from seatrial.errors import SeatrialError, UsageError
+from seatrial.engine.site import Board, PlacedNode
+from seatrial.errors import SeatrialError
 from seatrial.fault import World
 from seatrial.plan import Plan
 from seatrial.target import Target
-from seatrial.verdict import Json
 
-#: The name of the socket in the room of `provision`.
-SOCKET = "control.sock"
 #: How long healing may take before the nodes are ended all the same.
 HEAL_TIMEOUT_S = 20.0
-#: A board holds so many notices.
-NOTICES_MAX = 4096
-
-
-class Hold(Protocol):
-    """What steps ask of the lab, besides its world."""
-
-    async def started(self) -> tuple[PlacedNode, ...]:
-        """The nodes, once all are ready; raises why they are not."""
-        ...
-
-    async def locate(self) -> dict[str, tuple[str, ...]]:
-        """Roles as they are now."""
-        ...
-
-    async def heal_everything(self) -> None:
-        """Undo all that faults did."""
-        ...
-
-    async def audit(self) -> tuple[str, ...]:
-        """What is still broken, by the kernel's tables."""
-        ...
-
-    async def unplanned(self) -> tuple[str, ...]:
-        """Ends of nodes' processes that nobody planned."""
-        ...
-
-    async def teardown(self, keep: str) -> tuple[str, ...]:
-        """End all nodes; what was broken before. `keep`: a copy of their data goes there."""
-        ...
-
-
-class MemoryBoard:
-    """`seatrial.engine.site.Board` in this process."""
-
-    def __init__(self) -> None:
-        self._notices: dict[str, Notice] = {}
-
-    async def post(
-        self, name: str, document: Mapping[str, Json], *, version: int | None = None
-    ) -> bool:
-        """Put a notice up, if the one before has the version."""
-        before = self._notices[name].version if name in self._notices else 0
-        if version is not None and version != before:
-            return False
-        if before == 0 and len(self._notices) >= NOTICES_MAX:
-            raise UsageError(f"the board is full: {NOTICES_MAX} notices")
-        self._notices[name] = Notice(version=before + 1, document=document)
-        return True
-
-    async def read(self, name: str) -> Notice | None:
-        """The notice of that name."""
-        return self._notices.get(name)
-
-    async def read_all(self) -> Mapping[str, Notice]:
-        """All notices."""
-        return dict(self._notices)
 
 
 class LateWorld:
@@ -205,12 +145,12 @@ class Holder:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m seatrial.engine.lab.holder PLAN FOLDER ROOM LEASE_S`."""
-    plan_file, folder, room, lease_s = argv
+    """`python -m seatrial.engine.lab.holder PLAN FOLDER PLACE LEASE_S`."""
+    plan_file, folder, place, lease_s = argv
     plan = Plan.model_validate_json(Path(plan_file).read_text(encoding="utf-8"))
-    place = os.open(room, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    there = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     holder = Holder(plan, Path(folder), float(lease_s))
-    asyncio.run(holder.live(f"/proc/self/fd/{place}/{SOCKET}"))
+    asyncio.run(holder.live(f"/proc/self/fd/{there}/{SOCKET}"))
     return 0
 
 

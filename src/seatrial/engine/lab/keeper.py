@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seatrial.engine.lab import sandbox
-from seatrial.engine.lab.holder import SOCKET
+from seatrial.engine.lab.hold import SOCKET
 
 #: Held by the keeper as long as it lives.
 LOCK = "keeper.lock"
@@ -25,10 +25,10 @@ LOG = "lab.log"
 
 
 def main(argv: list[str]) -> int:
-    """`python -m seatrial.engine.lab.keeper PLAN FOLDER ROOM LEASE_S ISOLATION`."""
+    """`python -m seatrial.engine.lab.keeper PLAN FOLDER PLACE LEASE_S ISOLATION`."""
     *arguments, isolation = argv
-    room = Path(arguments[2])
-    with (room / LOCK).open("w") as lock:
+    place = Path(arguments[2])
+    with (place / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         program = [sys.executable, "-m", "seatrial.engine.lab.holder", *arguments]
         try:
@@ -36,10 +36,10 @@ def main(argv: list[str]) -> int:
         finally:
             for name in (SOCKET, LOCK):
                 with contextlib.suppress(OSError):
-                    os.unlink(room / name)
+                    os.unlink(place / name)
 
 
-def start(words: Sequence[str], room: Path) -> int:
+def start(words: Sequence[str], place: Path) -> int:
     """Start a keeper that belongs to nobody's session; its process number."""
     argv = [sys.executable, "-m", "seatrial.engine.lab.keeper", *words]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -49,7 +49,7 @@ def start(words: Sequence[str], room: Path) -> int:
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(room / LOG), flags, 0o644),
+            (os.POSIX_SPAWN_OPEN, 1, str(place / LOG), flags, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
@@ -61,10 +61,10 @@ def ended(pid: int) -> bool:
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
-def alive(room: Path) -> bool:
-    """Whether a keeper holds the lock of that room."""
+def alive(place: Path) -> bool:
+    """Whether a keeper holds the lock in that place."""
     try:
-        with (room / LOCK).open("rb") as lock:
+        with (place / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -20,6 +20,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -228,13 +229,19 @@ class Network:
         self, traffic: Mapping[tuple[str, str], Traffic]
     ) -> Mapping[tuple[str, str], Arrivals]:
         """Datagrams between the nodes' namespaces; the kernel notes their arrivals."""
-        ends = {}
+        ends: dict[tuple[str, str], Ends] = {}
+        stop = threading.Event()
         try:
             for (source, destination), plan in traffic.items():
                 room, _ = self._link(source, destination)
                 target = self._room(destination)
                 ends[source, destination] = await Ends.open(room, target, plan)
-            return await asyncio.to_thread(send_and_watch, ends)
+            work = asyncio.ensure_future(asyncio.to_thread(send_and_watch, ends, stop))
+            try:
+                return await asyncio.shield(work)
+            finally:
+                stop.set()
+                await asyncio.wait({work})  # its sockets are closed next
         finally:
             for pair in ends.values():
                 pair.close()

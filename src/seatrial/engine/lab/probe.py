@@ -12,9 +12,10 @@ import ctypes
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
@@ -74,6 +75,7 @@ class Ends:
     receiver: socket.socket
     tap: socket.socket | None
     sent: int = 0
+    first_ns: int = 0
     last_ns: int = 0
     arrivals: list[Arrival] = field(default_factory=list)
     #: (moment, bytes) of all that passed the tap.
@@ -94,6 +96,7 @@ class Ends:
     def send(self) -> None:
         """Send the next datagram; one that the local kernel refuses counts as sent and lost."""
         self.last_ns = time.time_ns()
+        self.first_ns = self.first_ns or self.last_ns
         head = _HEAD.pack(_MAGIC, self.sent, self.last_ns)
         padding = bytes(max(0, self.traffic.packet_bytes - PACKET_BYTES_MIN))
         self.sent += 1
@@ -107,10 +110,10 @@ class Ends:
         while True:
             try:
                 data, notes, _, _ = self.receiver.recvmsg(PACKET_BYTES_MAX, 64)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP error about an earlier datagram
+            except ConnectionError:  # an ICMP error about an earlier datagram
                 continue
+            except OSError:
+                return
             self.arrivals.append((_moment(notes), data))
 
     def watch(self) -> None:
@@ -127,15 +130,12 @@ class Ends:
     def result(self) -> Arrivals:
         """What became of the datagrams."""
         found = judge(self.sent, self.traffic.packet_bytes, self.arrivals)
-        first = self.last_ns - int((self.sent - 1) * self.traffic.interval_s * 1e9)
-        return Arrivals(
-            sent=found.sent,
-            arrived=found.arrived,
-            duplicated=found.duplicated,
-            corrupted=found.corrupted,
-            overtaking=found.overtaking,
-            latencies_ms=found.latencies_ms,
-            bits_per_s=throughput(self.passed, first, self.last_ns),
+        bits = (self.sent - 1) * (self.traffic.packet_bytes + ETHERNET_BYTES) * 8
+        took_s = max(self.last_ns - self.first_ns, 1) / 1e9
+        return replace(
+            found,
+            bits_per_s=throughput(self.passed, self.first_ns, self.last_ns),
+            offered_bits_per_s=bits / took_s if self.tap is not None else 0.0,
         )
 
     def close(self) -> None:
@@ -145,8 +145,12 @@ class Ends:
                 one.close()
 
 
-def send_and_watch(ends: Mapping[tuple[str, str], Ends]) -> Mapping[tuple[str, str], Arrivals]:
-    """Send all datagrams at their moments and wait for them; blocks as long as that takes."""
+def send_and_watch(
+    ends: Mapping[tuple[str, str], Ends], stop: threading.Event
+) -> Mapping[tuple[str, str], Arrivals]:
+    """Send all datagrams at their moments and wait for them; blocks as long as that takes, or
+    until `stop`.
+    """
     poll = select.epoll()
     try:
         notes = {}
@@ -156,19 +160,22 @@ def send_and_watch(ends: Mapping[tuple[str, str], Ends]) -> Mapping[tuple[str, s
                 notes[pair.tap.fileno()] = pair.watch
         for descriptor in notes:
             poll.register(descriptor, select.EPOLLIN)
-        _send_all(list(ends.values()), poll, notes)
+        _send_all(list(ends.values()), poll, notes, stop)
     finally:
         poll.close()
     return {link: pair.result() for link, pair in ends.items()}
 
 
 def _send_all(
-    pairs: Sequence[Ends], poll: select.epoll, notes: Mapping[int, Callable[[], None]]
+    pairs: Sequence[Ends],
+    poll: select.epoll,
+    notes: Mapping[int, Callable[[], None]],
+    stop: threading.Event,
 ) -> None:
     begin = time.monotonic()
     end = max(p.traffic.packets * p.traffic.interval_s + p.traffic.patience_s for p in pairs)
-    while (now := time.monotonic() - begin) < end:
-        left_s = end - now
+    while (now := time.monotonic() - begin) < end and not stop.is_set():
+        left_s = min(end - now, _STOP_S)
         for pair in pairs:
             plan = pair.traffic
             due = min(plan.packets, int(now / plan.interval_s) + 1)
@@ -185,6 +192,8 @@ def _send_all(
 
 #: When everything has arrived, wait so long for a second copy.
 _QUIET_S = 0.05
+#: How soon a measurement that is given up ends.
+_STOP_S = 0.1
 
 
 def judge(sent: int, packet_bytes: int, arrivals: Sequence[Arrival]) -> Arrivals:

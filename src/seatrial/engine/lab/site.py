@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import cast
 from seatrial import targets
 from seatrial.engine.lab import keeper, sandbox
 from seatrial.engine.lab.calls import GONE, Channel
-from seatrial.engine.lab.holder import SOCKET, Hold
+from seatrial.engine.lab.hold import SOCKET, Hold
 from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
 from seatrial.errors import CannotCreate, Unavailable
 from seatrial.fault import World
@@ -29,6 +30,8 @@ from seatrial.target import Node
 HOLDER_START_S = 20.0
 #: How long a torn down lab may take until its last process is gone.
 GONE_TIMEOUT_S = 30.0
+#: Names the folder of the lab's sockets for all steps of a trial, where they share no folder.
+PLACE_VARIABLE = "SEATRIAL_LAB"
 _POLL_S = 0.02
 _TAIL_CHARS = 2000
 
@@ -36,8 +39,8 @@ _TAIL_CHARS = 2000
 class LabSite:
     """`seatrial.engine.site.Site` over a holder's socket."""
 
-    def __init__(self, channel: Channel, nodes: tuple[PlacedNode, ...], room: Path) -> None:
-        self._channel, self._room = channel, room
+    def __init__(self, channel: Channel, nodes: tuple[PlacedNode, ...], place: Path) -> None:
+        self._channel, self._place = channel, place
         self._hold = cast(Hold, channel.to("hold", Hold))
         self._nodes = tuple(placed.node() for placed in nodes)
         self._world = cast(World, channel.to("world", World))
@@ -75,15 +78,19 @@ class LabSite:
         return await self._hold.unplanned()
 
     async def collect(self, into: Path) -> tuple[str, ...]:
-        """Nothing to bring: the nodes write their logs into the trial's folder themselves."""
-        return ()
+        """The nodes' logs."""
+        found = [node.log_file for node in self._nodes if node.log_file.is_file()]
+        into.mkdir(parents=True, exist_ok=True)
+        for log in found:
+            shutil.copy(log, into / log.name)
+        return tuple(log.name for log in found)
 
     async def teardown(self, keep: Path | None) -> tuple[str, ...]:
         """End the lab; returns when its last process is gone."""
         left = list(await self._hold.teardown(str(keep) if keep else ""))
         await self.close()
         deadline = time.monotonic() + GONE_TIMEOUT_S
-        while keeper.alive(self._room):
+        while keeper.alive(self._place):
             if time.monotonic() > deadline:
                 left.append(f"the lab's keeper is still there after {GONE_TIMEOUT_S:.0f} s")
                 break
@@ -111,65 +118,84 @@ class LabEngine:
 
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Start keeper, sandbox and nodes; all end by themselves if this fails."""
-        room = _room(folder)
-        if keeper.alive(room):
+        place = _place(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        if keeper.alive(place):
             raise CannotCreate(f"{folder} has a lab already\n\nhint: seatrial step teardown")
-        words = [str(folder / "plan.json"), str(folder), str(room), str(lease_s), plan.isolation]
-        channel = await _first_connection(keeper.start(words, room), room)
+        words = [str(folder / "plan.json"), str(folder), str(place), str(lease_s), plan.isolation]
+        channel = await _first_connection(keeper.start(words, place), place)
         try:
             nodes = await cast(Hold, channel.to("hold", Hold)).started()
         finally:
             await channel.close()
-        return ClusterRecord(engine="lab", nodes=nodes, site={"socket": SOCKET})
+        return ClusterRecord(engine="lab", nodes=nodes, site={"place": str(place)})
 
     async def open(self, cluster: ClusterRecord | None, plan: Plan, folder: Path) -> LabSite:
         """Connect to the holder; a lab without a record may still stand and be taken down."""
-        room = _room(folder)
+        place = _place(folder, cluster)
         try:
-            return LabSite(await _connect(room), cluster.nodes if cluster else (), room)
+            channel = await _connect(place)
         except OSError as error:
             raise Unavailable(
                 f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "
-                f"({room / keeper.LOG} says more); `seatrial step provision` makes another"
+                f"({place / keeper.LOG} says more); `seatrial step provision` makes another"
             ) from None
+        if cluster is not None:
+            return LabSite(channel, cluster.nodes, place)
+        try:
+            return LabSite(channel, await cast(Hold, channel.to("hold", Hold)).started(), place)
+        except BaseException:
+            await channel.close()
+            raise
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """Join the sandbox."""
         if all(node.address.startswith("127.") for node in cluster.nodes):
             return None  # isolation none: the nodes are on this machine's own loopback
-        return [*sandbox.boot("enter", "seatrial.engine.lab.join"), str(_room(folder) / SOCKET)]
+        return [
+            *sandbox.boot("enter", "seatrial.engine.lab.join"),
+            str(_place(folder, cluster) / SOCKET),
+        ]
 
-    def line(self, room: str) -> Line:
-        """A Unix socket in the step's room: it is seen from within and without the sandbox."""
-        return Line(f"unix:{room}/line.sock", f"unix:{room}/line.sock")
+    def line(self, folder: Path) -> Line:
+        """A Unix socket: it is seen from within and without the sandbox."""
+        place = _place(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        address = f"unix:{place}/line.sock"
+        return Line(address, address)
 
 
-def _room(folder: Path) -> Path:
-    return folder / "steps" / "provision"
+def _place(folder: Path, cluster: ClusterRecord | None = None) -> Path:
+    """Where the lab's socket is: as the record says, or for all steps that share this variable,
+    or in the trial's folder."""
+    if cluster is not None and isinstance(cluster.site.get("place"), str):
+        return Path(str(cluster.site["place"]))
+    given = os.environ.get(PLACE_VARIABLE)
+    return Path(given).absolute() if given else folder / "lab"
 
 
-async def _first_connection(pid: int, room: Path) -> Channel:
+async def _first_connection(pid: int, place: Path) -> Channel:
     """Connect as soon as the socket is there; ends the keeper if it never is."""
     deadline = time.monotonic() + HOLDER_START_S
     while True:
         with contextlib.suppress(OSError):
-            return await _connect(room)
+            return await _connect(place)
         ended = keeper.ended(pid)
         if ended or time.monotonic() > deadline:
             if not ended:
                 os.kill(pid, signal.SIGTERM)
-            text = (room / keeper.LOG).read_text(encoding="utf-8", errors="replace").strip()
+            text = (place / keeper.LOG).read_text(encoding="utf-8", errors="replace").strip()
             raise Unavailable(f"the lab did not start: {text[-_TAIL_CHARS:] or 'no word of it'}")
         await asyncio.sleep(_POLL_S)
 
 
-async def _connect(room: Path) -> Channel:
+async def _connect(place: Path) -> Channel:
     """Through the folder's descriptor: the path of a Unix socket may have 107 bytes only."""
-    place = os.open(room, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    there = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return await Channel.open(f"/proc/self/fd/{place}/{SOCKET}")
+        return await Channel.open(f"/proc/self/fd/{there}/{SOCKET}")
     finally:
-        os.close(place)
+        os.close(there)
 
 
 ENGINE = LabEngine()

@@ -44,6 +44,11 @@ class Supervisor:
             raise UsageError(f"no node is called {node!r}\n\nhint: known: {known}") from None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All nodes."""
+        return tuple(self._processes)
+
+    @property
     def exits(self) -> tuple[Exit, ...]:
         """All exits so far, in order of time."""
         found = [end for process in self._processes.values() for end in process.exits]

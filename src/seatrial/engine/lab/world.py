@@ -11,17 +11,30 @@ from pathlib import Path
 from types import TracebackType
 
 from seatrial.engine.lab import init, syscalls
+from seatrial.engine.lab.burners import Burners
+from seatrial.engine.lab.clocks import Clocks
 from seatrial.engine.lab.inventory import of_machine
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
+from seatrial.engine.lab.operator import Operator
 from seatrial.engine.lab.process import Exit, Launch, NodeProcess, read_stat
 from seatrial.engine.lab.sandbox import ISOLATIONS
 from seatrial.engine.lab.supervisor import Supervisor
 from seatrial.engine.lab.volume import probe
 from seatrial.engine.lab.volume.volumes import Volumes
 from seatrial.errors import CannotCreate, UsageError
-from seatrial.fault import Arrivals, DiskCall, DiskRule, Shape, Traffic, VolumeNeed, World
+from seatrial.fault import (
+    Arrivals,
+    Burn,
+    Burnt,
+    DiskCall,
+    DiskRule,
+    Shape,
+    Traffic,
+    VolumeNeed,
+    World,
+)
 from seatrial.target import Command, Node, Target
 from seatrial.verdict import Json
 
@@ -44,9 +57,13 @@ class LabWorld:
         supervisor: Supervisor,
         target: Target,
         volumes: Volumes,
+        operator: Operator,
+        burners: Burners,
+        clocks: Clocks,
     ) -> None:
         self._isolation = isolation
-        self._volumes = volumes
+        self._volumes, self._operator = volumes, operator
+        self._burners, self._clocks = burners, clocks
         self._nodes = {node.name: node for node in nodes}
         self._links, self._supervisor, self._target = links, supervisor, target
 
@@ -184,6 +201,64 @@ class LabWorld:
         """Remove a file from the node's volume."""
         await probe.remove(self._nodes[node].data_dir, name)
 
+    async def members(self) -> Mapping[str, str]:
+        """Who is a member of the cluster."""
+        return await self._operator.members()
+
+    async def remove_member(self, node: str) -> str:
+        """Take a node out of the cluster."""
+        return await self._operator.remove_member(node)
+
+    async def join_anew(self, node: str) -> None:
+        """Announce a node that is down to the cluster, without its data."""
+        await self._operator.join_anew(node)
+
+    async def use_binary(self, node: str, binary: str | None) -> None:
+        """What the node is started with from its next start on."""
+        await self._operator.use_binary(node, binary)
+
+    async def running_version(self, node: str) -> str:
+        """The version that a node says it runs."""
+        return await self._operator.running_version(node)
+
+    async def compact(self, node: str, keep_revisions: int) -> int:
+        """Have the history forgotten but for the last revisions."""
+        return await self._operator.compact(node, keep_revisions)
+
+    async def is_compacted(self, node: str, revision: int) -> bool:
+        """Whether a node says that the history at a revision is gone."""
+        return await self._operator.is_compacted(node, revision)
+
+    async def defragment(self, node: str) -> None:
+        """Have a node rewrite its data file."""
+        await self._operator.defragment(node)
+
+    async def data_file(self, node: str) -> str:
+        """Which file holds the node's data now."""
+        return await self._operator.data_file(node)
+
+    async def burn(self, node: str, fault: str, burn: Burn | None) -> None:
+        """Start what takes resources beside a node; None ends it."""
+        if burn is None:
+            await self._burners.end(node, fault)
+        else:
+            await self._burners.burn(node, fault, burn)
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What those processes take."""
+        return await self._burners.taken(node, fault, over_s)
+
+    async def shift_clock(self, node: str, fault: str, offset_ns: int | None) -> None:
+        """Put the wall clock of the node's process off; None puts it right."""
+        if offset_ns is None:
+            await self._clocks.put_right(node, fault)
+        else:
+            await self._clocks.shift(node, fault, offset_ns)
+
+    async def clock_offset(self, node: str) -> float:
+        """By how many seconds the node's clock is ahead, as the node says."""
+        return await self._operator.clock_offset(node)
+
 
 class Lab:
     """A cluster of real processes: `async with Lab(…) as lab`, inside a sandbox.
@@ -223,7 +298,9 @@ class Lab:
             else Loopback(names, target.port_names)
         )
         self._supervisor = Supervisor({})
-        self._volumes = Volumes(volumes)
+        self._volumes, self._operator = Volumes(volumes), Operator(target)
+        self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._made_scratch = self._mounted = self._started = False
         self._before: frozenset[str] = frozenset()
 
@@ -249,7 +326,10 @@ class Lab:
         await self._volumes.start(self._scratch, self._names, self._bytes)
         await self._links.start()
         self.nodes = tuple(self._place(name) for name in self._names)
+        self._operator.place(self.nodes)
         self._supervisor = Supervisor({node.name: self._process(node) for node in self.nodes})
+        self._burners = Burners(self._links, self._supervisor)
+        self._clocks = Clocks(self._supervisor)
         self._world = LabWorld(
             self.isolation,
             self.nodes,
@@ -257,6 +337,9 @@ class Lab:
             self._supervisor,
             self._target,
             self._volumes,
+            self._operator,
+            self._burners,
+            self._clocks,
         )
         await self._supervisor.start(self._world.ready, self._start_timeout_s)
         self._before = self._inventory()
@@ -289,7 +372,7 @@ class Lab:
     def _process(self, node: Node) -> NodeProcess:
         def command() -> Command:
             rejoin = any(node.data_dir.iterdir())
-            return self._target.command(node, self.nodes, rejoin=rejoin)
+            return self._operator.target(node.name).command(node, self.nodes, rejoin=rejoin)
 
         return NodeProcess(
             node.name,
@@ -310,6 +393,8 @@ class Lab:
         if not self._started:
             return
         await self._links.mend_all()
+        await self._burners.end_all()
+        await self._clocks.put_all_right()
         await self._volumes.heal()
         await self._supervisor.heal()
 
@@ -320,7 +405,8 @@ class Lab:
         """
         if not self._started:
             return ()
-        found = [*self._links.broken(), *self._volumes.broken()]
+        found = [*self._links.broken(), *self._volumes.broken(), *self._burners.left()]
+        found += self._clocks.left()
         found += [f"{node} stands still (SIGSTOP)" for node in self._supervisor.stopped()]
         found += [f"{node} is down" for node in self._supervisor.down()]
         now = self._inventory()
@@ -345,6 +431,7 @@ class Lab:
             if keep is not None:
                 await asyncio.to_thread(self._copy_data, keep)
         finally:
+            await self._burners.end_all()
             await self._volumes.stop()
             await self._links.stop()
             with contextlib.suppress(OSError):

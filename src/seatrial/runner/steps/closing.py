@@ -1,27 +1,22 @@
-"""The steps after the faults: `heal`, `quiesce`, `final-reads`."""
+"""The steps that mend, look and clear away: `heal`, `quiesce`, `audit`, `collect`, `teardown`.
+
+The last three, and `heal --exit`, are the exit handler's: they go on where there is nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 
-from seatrial.clock import identity
-from seatrial.errors import NoInput, SeatrialError
-from seatrial.history.stream import HistoryWriter
-from seatrial.op import NEMESIS, Op, Type
-from seatrial.runner.load import Load
+from seatrial.errors import SeatrialError
 from seatrial.runner.quiesce import quiesce as quiesced
 from seatrial.runner.steps import notices
-from seatrial.runner.steps.line import monotonic_ns
-from seatrial.runner.steps.notices import ActingNotice, HealNotice, StepNotice, StopNotice
-from seatrial.runner.steps.rooms import AuditRecord, LoadClock, LoadRecord
-from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
-from seatrial.runner.stretches import bounded_reads
-from seatrial.workload import Remembering
+from seatrial.runner.steps.notices import ActingNotice, HealNotice, StopNotice
+from seatrial.runner.steps.rooms import AuditRecord
+from seatrial.runner.steps.step import Outcome, Step
 
 #: How long healing everything may take.
 HEAL_TIMEOUT_S = 60.0
-FLUSH_S = 0.25
 
 
 async def heal(step: Step) -> Outcome:
@@ -60,54 +55,6 @@ async def quiesce(step: Step) -> Outcome:
     return Outcome.done(f"all {len(step.plan.target.nodes)} nodes answer without load")
 
 
-async def final_reads(step: Step) -> Outcome:
-    """Read what must be there once more, and look for leaks. Runs where clients reach the nodes."""
-    before = step.rooms.read("workload", "load.json", LoadRecord)
-    zero_ns = monotonic_ns()
-    stop = asyncio.Event()
-    writer = HistoryWriter(step.path / "history.arrow")
-
-    def clock() -> int:
-        return monotonic_ns() - zero_ns
-
-    load = Load(step.plan, record=writer.append, clock=clock)
-    load.next_process = before.next_process
-    if isinstance(load.workload, Remembering):
-        load.workload.recall(before.memory)
-    phases = step.plan.phases
-    async with step.site() as site:
-        await notices.begin_once(site.board, step.room, StepNotice(state="ready"))
-        ticker = asyncio.create_task(_tick(writer))
-        try:
-            with asked_to_stop(stop):
-                if step.plan.workload.final_reads:
-                    await load.connect(site.nodes)
-                    writer.append(Op(Type.INFO, NEMESIS, "phase", "final-reads", time_ns=clock()))
-                    await bounded_reads(load, phases.final_timeout_s, stop)
-                writer.append(Op(Type.INFO, NEMESIS, "phase", "teardown", time_ns=clock()))
-            audit = AuditRecord(leaks=await site.audit(), unplanned=await site.unplanned())
-        finally:
-            ticker.cancel()
-            await asyncio.gather(ticker, return_exceptions=True)
-            await load.close()
-            writer.close()
-    own = LoadClock(identity=identity(), zero_ns=zero_ns)
-    step.rooms.write(step.room, "clock.json", own)
-    step.rooms.write(step.room, "audit.json", audit)
-    if not step.plan.workload.final_reads:
-        return Outcome.done(f"{step.plan.workload.name} has no final reads")
-    told = f"{load.counters.completed:,} final ops"
-    if stop.is_set():
-        return Outcome.unproven(f"{told}, then stopped by a signal")
-    return Outcome.done(told)
-
-
-async def _tick(writer: HistoryWriter) -> None:
-    while True:
-        await asyncio.sleep(FLUSH_S)
-        writer.tick()
-
-
 async def audit(step: Step) -> Outcome:
     """What is still broken, and what happened that nobody planned; at the very end."""
     try:
@@ -137,7 +84,7 @@ async def teardown(step: Step) -> Outcome:
     try:
         async with step.site() as site:
             left = await site.teardown(keep)
-    except (SeatrialError, NoInput) as error:
+    except SeatrialError as error:
         return Outcome.done(f"nothing to take down: {error}".partition("\n")[0])
     step.rooms.write(step.room, "teardown.json", AuditRecord(leaks=left))
     if left:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from seatrial.engine.site import Board
 from seatrial.errors import Unavailable
 from seatrial.op import Op
+from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.judge import fault_part
 from seatrial.runner.lookout import until_pulled
 from seatrial.runner.nemesis import Nemesis
@@ -21,11 +22,6 @@ from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
 from seatrial.trial import Evidence, write_text
 from seatrial.verdict import Json
 
-#: How long the load may take to begin.
-START_WAIT_S = 600.0
-#: How long the stretch of faults may take to begin once the stretch before is over.
-STRETCH_WAIT_S = 600.0
-
 _MOMENTS = ("inject_ns", "injected_ns", "heal_ns", "healed_ns")
 
 
@@ -35,8 +31,8 @@ async def fault(step: Step) -> Outcome:
     stop = asyncio.Event()
     async with step.site() as site:
         await notices.begin_once(site.board, planned.id, StepNotice(state="ready"))
-        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, START_WAIT_S)
-        line = await LineClient.open(load.line, step.rooms.steps)
+        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, step.wait_s)
+        line = await LineClient.open(load.line)
         axis = Axis(line)
         ops = _Ops()
         with asked_to_stop(stop):
@@ -54,6 +50,7 @@ async def fault(step: Step) -> Outcome:
                     clock=axis.now,
                     evidence=step.path / "evidence",
                     company=BoardCompany(site.board),
+                    halts=Halts(lambda: forbidden(step.plan)),
                 )
                 from_ns = await _beginning(step, site.board, stop)
                 if from_ns is None or axis.now() > _end_of_faults(step, from_ns):
@@ -95,7 +92,7 @@ def _end_of_faults(step: Step, from_ns: int) -> int:
 
 async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | None:
     """Where the moments of faults count from; None if there is no stretch of faults any more."""
-    deadline = time.monotonic() + step.plan.phases.before_s + STRETCH_WAIT_S
+    deadline = time.monotonic() + step.plan.phases.before_s + step.wait_s
     while not stop.is_set():
         load = await notices.find(board, notices.WORKLOAD, WorkloadNotice)
         if load is None or load.state == "ended":
@@ -103,7 +100,7 @@ async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | Non
         if load.faults_from_ns is not None:
             return load.faults_from_ns
         if time.monotonic() > deadline:
-            raise Unavailable(f"the stretch of faults did not begin within {STRETCH_WAIT_S:g} s")
+            raise Unavailable(f"the stretch of faults did not begin within {step.wait_s:g} s")
         await asyncio.sleep(notices.POLL_S)
     return None
 
@@ -115,9 +112,14 @@ async def _obey_lever(stop: asyncio.Event) -> None:
 
 
 async def _watch(board: Board, stop: asyncio.Event) -> None:
-    """Heal at once when somebody wants the trial ended."""
+    """Heal at once when somebody wants the trial ended, or the cluster is gone."""
     while not stop.is_set():
-        if await notices.find(board, notices.STOP, StopNotice) is not None:
+        try:
+            wish = await notices.find(board, notices.STOP, StopNotice)
+        except Unavailable:
+            stop.set()
+            return
+        if wish is not None:
             stop.set()
         await asyncio.sleep(notices.POLL_S)
 

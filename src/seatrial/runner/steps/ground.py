@@ -6,6 +6,7 @@ import asyncio
 
 from seatrial import faults as shelf
 from seatrial.errors import Unavailable
+from seatrial.plan import Plan
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.steps.rooms import VersionsRecord
 from seatrial.runner.steps.step import Outcome, Step
@@ -20,10 +21,10 @@ _POLL_S = 0.1
 async def preflight(step: Step) -> Outcome:
     """Whether the plan can be carried out here; nothing is made."""
     plan = step.plan
-    if plan.ramps or plan.safety.aborts:
+    if plan.ramps or plan.safety.aborts or plan.slo is not None or _aborting(plan):
         raise Unavailable(
-            "a ramp or an abort needs somebody who sees load and faults at once, which no step "
-            "does\n\nhint: seatrial run, in the lab"
+            "a ramp, an abort or an error budget needs somebody who sees load and faults at once, "
+            "which no step does\n\nhint: seatrial run, in the lab"
         )
     for fault in plan.faults:
         reason = shelf.kind(fault.kind).unavailable(
@@ -35,6 +36,10 @@ async def preflight(step: Step) -> Outcome:
     step.rooms.write(step.room, "versions.json", VersionsRecord(versions=versions))
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     return Outcome.done(f"{plan.engine} can carry out {plan.case} with {told}")
+
+
+def _aborting(plan: Plan) -> bool:
+    return any(state.on_break == "abort" for state in plan.steady_states)
 
 
 async def provision(step: Step) -> Outcome:

@@ -11,7 +11,8 @@ from seatrial.errors import NoInput, SeatrialError, UnknownName
 from seatrial.history.load import load_arrow
 from seatrial.plan import Plan
 from seatrial.runner import judge
-from seatrial.runner.judge import Judgement, Part
+from seatrial.runner.judge import Judgement
+from seatrial.runner.part import Part
 from seatrial.runner.steps import figures
 from seatrial.runner.steps.assemble import assemble
 from seatrial.runner.steps.rooms import Record, Rooms, StepRecord

@@ -1,8 +1,7 @@
 """The line of the step that carries the load: its clock, and its history so far, for other steps.
 
 One word a line: `time` is answered with the axis' time in nanoseconds, `history` with a number of
-bytes and then the bytes. Addresses are `unix:PATH` (from the folder of the rooms) or
-`tcp:HOST:PORT`.
+bytes and then the bytes. Addresses are `unix:PATH` or `tcp:HOST:PORT`.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ class LineServer:
         self._socket: Path | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
-    async def listen(self, address: str, rooms: Path) -> None:
+    async def listen(self, address: str) -> None:
         """Begin; raises OSError."""
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            self._socket = rooms / rest
+            self._socket = Path(rest)
             with _short(self._socket) as path:
                 self._server = await asyncio.start_unix_server(self._serve, path)
         else:
@@ -103,13 +102,13 @@ class LineClient:
         self.fastest_ns: int | None = None
 
     @classmethod
-    async def open(cls, address: str, rooms: Path) -> LineClient:
+    async def open(cls, address: str) -> LineClient:
         """Connect; raises `Unavailable`."""
         kind, _, rest = address.partition(":")
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 if kind == "unix":
-                    with _short(rooms / rest) as path:
+                    with _short(Path(rest)) as path:
                         return cls(*await asyncio.open_unix_connection(path))
                 host, _, port = rest.rpartition(":")
                 return cls(*await asyncio.open_connection(host, int(port)))

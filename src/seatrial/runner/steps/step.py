@@ -8,6 +8,7 @@ import datetime
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ from seatrial.runner.steps.rooms import Rooms, StepRecord
 from seatrial.trial import write_text
 from seatrial.verdict import Validity
 
+#: A lab that no step is connected to for so long ends itself.
+LEASE_S = 120.0
+#: How long a step waits for what another one is to do, beyond what the plan says it takes.
+WAIT_S = 300.0
+#: Exit status of a defect of the tool (EX_SOFTWARE).
+DEFECT = 70
 #: How much of an error's text is a step's sentence.
 SENTENCE_CHARS = 400
 #: Steps that put load on the target or break it: they never begin twice.
@@ -63,7 +70,8 @@ class Step:
     fault: str | None = None
     checker: str | None = None
     exit: bool = False
-    lease_s: float = 60.0
+    lease_s: float = LEASE_S
+    wait_s: float = WAIT_S
     keep: bool = False
     say: Callable[[str], None] = lambda _: None
 
@@ -124,10 +132,16 @@ def carry_out(step: Step, function: Callable[[Step], Awaitable[Outcome]]) -> Ste
         sentence = outcome.sentence
     except SeatrialError as error:
         code, status, sentence = error.exit_code, "failed", str(error)
+        step.say(f"seatrial: {sentence}")
     except BaseExceptionGroup as group:
         known = _leaf(group)
-        code = known.exit_code if isinstance(known, SeatrialError) else 70
+        code = known.exit_code if isinstance(known, SeatrialError) else DEFECT
         status, sentence = "failed", f"{type(known).__name__}: {known}"
+        step.say("".join(traceback.format_exception(group)))
+    except Exception as defect:  # the room must say what became of it
+        code, status = DEFECT, "failed"
+        sentence = f"a defect of seatrial: {type(defect).__name__}: {defect}"
+        step.say(traceback.format_exc())
     record = StepRecord(
         step=step.name,
         room=step.room,

@@ -23,10 +23,6 @@ from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import Reading
 from seatrial.verdict import Json, Validity, join
 
-#: How long the load may take to begin, and a stretch to end beyond its planned length.
-START_WAIT_S = 600.0
-STRETCH_WAIT_S = 600.0
-
 #: The phase of each stretch, and those that come after it.
 _AFTER = {
     "before": ("workload", "heal", "steady-after", "quiesce"),
@@ -45,8 +41,8 @@ async def steady(step: Step) -> Outcome:
             raise NoInput("there is no history: the load never began")
         return _judge(step, when, history)
     async with step.site() as site:
-        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, START_WAIT_S)
-        line = await LineClient.open(load.line, step.rooms.steps)
+        load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, step.wait_s)
+        line = await LineClient.open(load.line)
         try:
             await _until_over(step, when, site.board, line)
             so_far = step.path / "history.arrow"
@@ -66,7 +62,7 @@ async def _until_over(step: Step, when: str, board: Board, line: LineClient) -> 
     """
     phases = step.plan.phases
     length_s = phases.before_s + (phases.faults_s if when == "during" else 0.0)
-    deadline = time.monotonic() + length_s + STRETCH_WAIT_S
+    deadline = time.monotonic() + length_s + step.wait_s
     while True:
         load = await notices.find(board, notices.WORKLOAD, WorkloadNotice)
         if load is None or load.state == "ended" or load.phase in _AFTER[when]:
@@ -77,7 +73,7 @@ async def _until_over(step: Step, when: str, board: Board, line: LineClient) -> 
             if await line.now() >= over_ns:
                 return
         if time.monotonic() > deadline:
-            raise Unavailable(f"the stretch {when} did not end within {STRETCH_WAIT_S:g} s")
+            raise Unavailable(f"the stretch {when} did not end within {step.wait_s:g} s")
         await asyncio.sleep(notices.POLL_S)
 
 

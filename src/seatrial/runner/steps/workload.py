@@ -14,6 +14,7 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import store
 from seatrial.runner.load import Load
+from seatrial.runner.lookout import until_pulled
 from seatrial.runner.probing import Probing
 from seatrial.runner.steps import figures, notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
@@ -23,12 +24,8 @@ from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
 from seatrial.runner.stretches import run_stretches
 from seatrial.workload import Remembering
 
-#: Faults due so soon after the beginning of their stretch must be there before it begins …
+#: Faults due so soon after the beginning of their stretch must be there before it begins.
 SOON_S = 60.0
-#: … for which the load goes on at most so long.
-ATTENDANCE_S = 180.0
-#: How long after the stretch of faults the word of healing may take.
-HEAL_WAIT_S = 300.0
 #: How often what waits is written to disk.
 FLUSH_S = 0.25
 
@@ -56,8 +53,10 @@ class Voice:
 class HarmElsewhere:
     """`seatrial.runner.stretches.Harm` of faults that are steps of their own."""
 
-    def __init__(self, board: Board, plan: Plan, voice: Voice, stop: asyncio.Event) -> None:
-        self._board, self._plan, self._voice, self._stop = board, plan, voice, stop
+    def __init__(self, board: Board, step: Step, voice: Voice, stop: asyncio.Event) -> None:
+        self._board, self._voice, self._stop = board, voice, stop
+        self._plan: Plan = step.plan
+        self._wait_s = step.wait_s
         self.late: tuple[str, ...] = ()
         self.none = ""
         self.said = False
@@ -65,7 +64,7 @@ class HarmElsewhere:
     async def ready(self) -> str:
         """Wait for the faults that are due soon, or for the word that there will be none."""
         due = [f.id for f in self._plan.faults if f.start_s <= self._plan.phases.before_s + SOON_S]
-        deadline = time.monotonic() + ATTENDANCE_S
+        deadline = time.monotonic() + self._wait_s
         while not self._stop.is_set():
             there = await self._board.read_all()
             self.late = tuple(fault for fault in due if fault not in there)
@@ -82,7 +81,7 @@ class HarmElsewhere:
 
     async def healed(self) -> bool:
         """Wait for the step `heal`; False if it does not speak in time."""
-        deadline = time.monotonic() + HEAL_WAIT_S
+        deadline = time.monotonic() + self._wait_s
         while not self._stop.is_set() and time.monotonic() < deadline:
             if await notices.find(self._board, notices.HEAL, HealNotice) is not None:
                 self.said = True
@@ -104,7 +103,7 @@ class Carried:
         self.why = ""
         self.writer = HistoryWriter(step.path / "history.arrow")
         self.load = Load(step.plan, record=self.writer.append, clock=self.clock)
-        line = step.engine.line(step.room)
+        line = step.engine.line(step.rooms.folder.root)
         self.listen = line.listen
         self.clock_record = LoadClock(identity=identity(), zero_ns=self.zero_ns)
         first = WorkloadNotice(state="running", line=line.advertise, clock=self.clock_record)
@@ -117,7 +116,7 @@ class Carried:
             log=step.path / "prometheus.log",
             places=("lab", "host"),
         )
-        self.harm = HarmElsewhere(site.board, step.plan, self.voice, self.stop)
+        self.harm = HarmElsewhere(site.board, step, self.voice, self.stop)
         self.phase = ""
 
     def clock(self) -> int:
@@ -169,11 +168,12 @@ async def workload(step: Step) -> Outcome:
         line = LineServer(carried.clock, step.path / "history.arrow", carried.writer.flush)
         asked = asyncio.Event()
         with asked_to_stop(asked):
-            await line.listen(carried.listen, step.rooms.steps)
+            await line.listen(carried.listen)
             helpers = [
                 asyncio.create_task(carried.voice.speak(), name="voice"),
                 asyncio.create_task(carried.watch(), name="watch"),
                 asyncio.create_task(_asked(asked, carried), name="asked"),
+                asyncio.create_task(_obey_lever(carried), name="lever"),
             ]
             try:
                 await notices.begin_once(site.board, notices.WORKLOAD, carried.voice.notice)
@@ -211,6 +211,12 @@ async def _carry(carried: Carried) -> None:
             await notices.post(carried.site.board, notices.WORKLOAD, ended)
 
 
+async def _obey_lever(carried: Carried) -> None:
+    """End a trial with faults when somebody pulls the safety lever of this machine."""
+    if carried.step.plan.faults:
+        carried.halt((await until_pulled()).sentence)
+
+
 async def _asked(asked: asyncio.Event, carried: Carried) -> None:
     await asked.wait()
     carried.halt("a signal")
@@ -222,7 +228,7 @@ def _end(carried: Carried) -> Outcome:
     stopped = f"stopped in the phase {carried.phase}: {carried.why}" if carried.why else ""
     if not stopped and not harm.said:
         stopped = harm.none or (
-            f"no word of healing within {HEAL_WAIT_S:g} s: the stretch after was left out"
+            f"no word of healing within {step.wait_s:g} s: the stretch after was left out"
         )
     record = LoadRecord(
         clock=carried.clock_record,

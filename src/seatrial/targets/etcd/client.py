@@ -26,6 +26,7 @@ from seatrial.targets.etcd.fingerprint import take_fingerprint
 REFUSED_PAUSE_S = 0.05
 
 REGISTER_PREFIX = "r/"
+_PREFIX = REGISTER_PREFIX.encode()
 SET_PREFIX = b"s/"
 SET_END = b"s0"  # the byte after "/"
 REPLICA_PREFIX = "p/"
@@ -67,22 +68,27 @@ class EtcdClient:
 
     async def read(self, key: Atom) -> Atom:
         """The value of `key`, None if absent."""
-        request = rpc.RangeRequest(
-            key=f"{REGISTER_PREFIX}{key}".encode(), serializable=self._serializable
-        )
+        request = rpc.RangeRequest(key=_register(key))
+        if self._serializable:
+            request.serializable = True
         try:
             answer = await self._range(request, timeout=self._timeout_s)
         except RpcError as error:
             raise await self._failure(error, read=True) from None
-        return decode(answer.kvs[0].value) if answer.kvs else None
+        found = answer.kvs
+        return decode(found[0].value) if found else None
 
     async def write(self, key: Atom, value: Atom) -> None:
         """Set `key` to `value`."""
-        await self._do_put(f"{REGISTER_PREFIX}{key}".encode(), encode(value))
+        request = rpc.PutRequest(key=_register(key), value=encode(value))
+        try:
+            await self._put(request, timeout=self._timeout_s)
+        except RpcError as error:
+            raise await self._failure(error, read=False) from None
 
     async def cas(self, key: Atom, old: Atom, new: Atom) -> bool:
         """Set `key` to `new` if it is `old` (None: absent); False if it certainly was not."""
-        name = f"{REGISTER_PREFIX}{key}".encode()
+        name = _register(key)
         if old is None:
             compare = rpc.Compare(result=_EQUAL, target=_CREATE, key=name, create_revision=0)
         else:
@@ -156,6 +162,10 @@ class EtcdClient:
         if not was_sent(error):
             await asyncio.sleep(REFUSED_PAUSE_S)
         return failure(error, read=read)
+
+
+def _register(key: Atom) -> bytes:
+    return b"%b%d" % (_PREFIX, key) if type(key) is int else f"{REGISTER_PREFIX}{key}".encode()
 
 
 def encode(value: Atom) -> bytes:

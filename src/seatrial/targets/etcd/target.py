@@ -11,11 +11,11 @@ from pathlib import Path
 
 from seatrial.target import Command, Node, Placement
 from seatrial.targets import kubernetes
-from seatrial.targets.etcd import binary
+from seatrial.targets.etcd import binary, clock, upkeep
 from seatrial.targets.etcd.channel import host
 from seatrial.targets.etcd.client import EtcdClient
 from seatrial.targets.etcd.settings import EtcdSettings
-from seatrial.targets.etcd.status import NodeStatus, statuses, takes_part
+from seatrial.targets.etcd.status import NodeStatus, status, statuses, takes_part
 
 NODE_COUNTS = (1, 3, 5)
 PORT_NAMES = ("client", "peer")
@@ -34,6 +34,8 @@ class EtcdTarget:
 
     def __init__(self, settings: EtcdSettings) -> None:
         self.settings = settings
+        #: Whom a node that joins a running cluster finds there (itself among them).
+        self._members: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -103,6 +105,73 @@ class EtcdTarget:
         """A client pinned to `node`; `timeout_s` bounds each of its calls."""
         return EtcdClient(node, timeout_s=timeout_s, serializable=self.settings.serializable_reads)
 
+    # ── what an operator can do ──────────────────────────────────────────────────────────────
+
+    async def members(self, cluster: Sequence[Node]) -> Mapping[str, str]:
+        """Who is a member now, by the leader's answer: name → member id in hexadecimal."""
+        return await upkeep.members(cluster)
+
+    async def remove_member(self, node: Node, cluster: Sequence[Node]) -> str:
+        """Take `node` out of the cluster; its member id."""
+        return await upkeep.remove_member(node, cluster)
+
+    async def add_member(self, node: Node, cluster: Sequence[Node]) -> None:
+        """Announce `node` to the cluster."""
+        await upkeep.add_member(node, cluster)
+
+    def joining(self, members: Sequence[str]) -> EtcdTarget:
+        """This target as it starts a node that joins: `existing`, with exactly these members."""
+        made = EtcdTarget(self.settings)
+        made._members = tuple(members)
+        return made
+
+    def with_binary(self, binary: str) -> EtcdTarget:
+        """The same cluster with another binary; raises `Unavailable` if it does not start."""
+        made = EtcdTarget(self.settings.model_copy(update={"binary": binary}))
+        made.version()
+        return made
+
+    def may_follow(self, binary: str) -> str:
+        """Why `binary` cannot take over: etcd goes up, one minor version at a time."""
+        now, then = self.version(), self.with_binary(binary).version()
+        (major, minor), (other, next_minor) = _minor(now), _minor(then)
+        if other == major and minor <= next_minor <= minor + 1 and now != then:
+            return ""
+        if (other, next_minor) < (major, minor):
+            return (
+                f"etcd {now} → {then}: the cluster's version only goes up (a member of {then} "
+                f"ends with 'cluster cannot be downgraded' once all members ran {now})\n\n"
+                f"hint: start with {then} (--etcd) and let a part of the nodes go up and back"
+            )
+        if now == then:
+            return f"both binaries are etcd {now}\n\nhint: give the path of another version"
+        return f"etcd {now} → {then}: one minor version at a time\n\nhint: go through those between"
+
+    async def running_version(self, node: Node) -> str:
+        """What the node says of its version; "" if it does not answer."""
+        answer = await status(node, PROBE_TIMEOUT_S)
+        return "" if answer is None else answer.version
+
+    async def compact(self, node: Node, keep_revisions: int) -> int:
+        """Forget the history but for the last revisions."""
+        return await upkeep.compact(node, keep_revisions)
+
+    async def is_compacted(self, node: Node, revision: int) -> bool:
+        """Whether the node refuses to read at `revision`."""
+        return await upkeep.is_compacted(node, revision)
+
+    async def defragment(self, node: Node) -> None:
+        """Rewrite the node's backend."""
+        await upkeep.defragment(node)
+
+    async def clock_offset(self, node: Node) -> float:
+        """By how many seconds the node's clock is ahead, as an answer of it says."""
+        return await clock.clock_offset(node)
+
+    def data_file(self, node: Node) -> Path:
+        """The node's backend (bbolt)."""
+        return node.data_dir / upkeep.BACKEND
+
     def metrics_url(self, node: Node) -> str:
         """Where `node` tells its metrics: etcd serves them where it serves clients."""
         return f"{_url(node, 'client')}/metrics"
@@ -123,7 +192,9 @@ class EtcdTarget:
     def _argv(self, node: Node, cluster: Sequence[Node]) -> list[str]:
         settings = self.settings
         client_url, peer_url = _url(node, "client"), _url(node, "peer")
-        members = ",".join(f"{member.name}={_url(member, 'peer')}" for member in cluster)
+        joins = self._members
+        known = [member for member in cluster if joins is None or member.name in joins]
+        members = ",".join(f"{member.name}={_url(member, 'peer')}" for member in known)
         argv = [
             str(self.binary),
             f"--name={node.name}",
@@ -133,7 +204,7 @@ class EtcdTarget:
             f"--listen-peer-urls={peer_url}",
             f"--initial-advertise-peer-urls={peer_url}",
             f"--initial-cluster={members}",
-            "--initial-cluster-state=new",
+            f"--initial-cluster-state={'new' if joins is None else 'existing'}",
             f"--initial-cluster-token={CLUSTER_TOKEN}",
             *_tuning(settings),
             "--logger=zap",
@@ -149,6 +220,11 @@ def roles(answers: Sequence[NodeStatus]) -> Mapping[str, tuple[str, ...]]:
     followers = tuple(a.name for a in answers if not a.leads and a.leader_id != 0)
     found = {"leader": leaders[:1], "follower": followers}
     return {role: names for role, names in found.items() if names}
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _url(node: Node, port: str) -> str:

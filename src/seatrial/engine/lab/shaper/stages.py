@@ -2,7 +2,7 @@
 
 The actions are those of Linux netem (tc-netem(8)), which Chaos Mesh drives, with one deliberate
 difference. netem mixes each random number with the one before, x' = (1 - ρ) u + ρ x, which pulls
-them to the middle: a loss of 20 % with a correlation of 50 % loses 9 % there. Here a draw is the
+them to the middle: a loss of 20 % with a correlation of 50 % loses 3 % there. Here a draw is the
 one before with probability ρ and fresh otherwise. Every draw stays uniform, so 20 % stay 20 %, and
 the correlation of neighbours is exactly ρ.
 

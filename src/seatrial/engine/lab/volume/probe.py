@@ -7,6 +7,7 @@ a fault is brought about. Everything runs in a thread: a broken disk makes its c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import mmap
 import os
@@ -77,25 +78,48 @@ def _try_calls(
         break
     if fd < 0:
         return {"create": tuple(found["create"])}
+    read_from = fd
     try:
-        calls = _calls(fd, path, other)
+        page = mmap.mmap(-1, _PIECE)
+        _gladly(lambda: os.pwrite(fd, page, 0))
+        read_from = _open_to_read(fd, path.parent)
+        calls = _calls(fd, read_from, path, other)
         for method in methods:
             samples = found.setdefault(method, [])
             while len(samples) < times and time.monotonic() < deadline:
                 samples.append(_timed(*calls[method]))
     finally:
-        os.close(fd)
+        for opened in {fd, read_from}:
+            os.close(opened)
         for left in (other, path):
             _gladly(left.unlink)
     return {method: tuple(found[method]) for method in methods}
 
 
+def _open_to_read(fd: int, folder: Path) -> int:
+    """A descriptor with something to read behind it: the kernel answers for an empty file itself.
+
+    That is the probe's own file where it could be written, else the biggest one on the volume.
+    """
+    if os.fstat(fd).st_size:
+        return os.dup(fd)
+    sizes: dict[Path, int] = {}
+    for found in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if found.is_file():
+                sizes[found] = found.stat().st_size
+    biggest = max(sizes, key=lambda one: sizes[one], default=None)
+    with contextlib.suppress(OSError):
+        if biggest is not None and sizes[biggest]:
+            return os.open(biggest, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    return os.dup(fd)
+
+
 def _calls(
-    fd: int, path: Path, other: Path
+    fd: int, read_from: int, path: Path, other: Path
 ) -> Mapping[str, tuple[Callable[[], object], Callable[[], object]]]:
     """Method → (what is timed, what puts things back). Direct, so that no cache answers."""
     page = mmap.mmap(-1, _PIECE)
-    _gladly(lambda: os.pwrite(fd, page, 0))
 
     def nothing() -> None: ...
 
@@ -103,7 +127,7 @@ def _calls(
         os.close(os.open(other, os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     return {
-        "read": (lambda: os.preadv(fd, [page], 0), nothing),
+        "read": (lambda: os.preadv(read_from, [page], 0), nothing),
         "write": (lambda: os.pwrite(fd, page, 0), nothing),
         "fsync": (lambda: os.fsync(fd), nothing),
         "create": (touch, other.unlink),
@@ -157,14 +181,8 @@ def _put(folder: Path, name: str, content: bytes, synced: bool) -> None:
     file = os.open(folder / name, flags, 0o600)
     try:
         os.write(file, content)
-        if not synced:
-            return
-        os.fsync(file)
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        if synced:
+            os.fsync(file)  # of a file set apart: its name as well (`store.APART`)
     finally:
         os.close(file)
 

@@ -31,6 +31,9 @@ from typing import Literal
 
 BLOCK = 4096
 ROOT = 1
+#: Files of the root whose names begin so are the probes': their `fsync` brings themselves and their
+#: names to the disk and nothing else, so that probing never saves what the node did not sync.
+APART = b".seatrial-"
 #: How much is read at once to keep old content.
 _CHUNK = 1 << 20
 _ZERO = bytes(BLOCK)
@@ -44,11 +47,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class Inode:
     """A file, a directory or a symbolic link. `entries` is None save for a directory.
 
-    `undo` maps blocks to what the disk holds of them, `disk_size` is the size that it knows;
-    `changed` maps names to what the disk holds for them. `links` and `disk_links` count names.
+    `apart` marks a probe's file. `undo` maps blocks to what the disk holds of them, `disk_size` is
+    the size that it knows; `changed` maps names to what the disk holds for them. `links` and
+    `disk_links` count names.
     """
 
     __slots__ = (
+        "apart",
         "atime",
         "changed",
         "ctime",
@@ -74,6 +79,7 @@ class Inode:
         self.links = self.disk_links = self.lookups = 0
         self.atime = self.mtime = self.ctime = time.time_ns()
         self.target = b""
+        self.apart = False
         self.fd = -1
         self.undo: dict[int, bytes] = {}
         self.changed: dict[bytes, int | None] = {}
@@ -122,6 +128,7 @@ class Store:
         if name in self.inode(parent).names:
             raise _error(errno.EEXIST)
         made = Inode(self._next, mode, uid, gid)
+        made.apart = parent == ROOT and name.startswith(APART)
         self._next += 1
         self.inodes[made.number] = made
         self._point(parent, name, made.number)
@@ -286,7 +293,11 @@ class Store:
             inode.undo.clear()
             inode.disk_size = inode.size
             self._dirty_data.discard(number)
-        if self._metadata == "journalled":
+        if inode.apart:
+            root = self.inodes[ROOT]
+            for name in [n for n in root.changed if root.names.get(n) == number]:
+                self._write_name(root, name)
+        elif self._metadata == "journalled":
             for folder in tuple(self._dirty_names):
                 if folder in self.inodes:  # one before it may have freed it
                     self._write_names(self.inodes[folder])
@@ -294,16 +305,17 @@ class Store:
             self._write_names(inode)
 
     def _write_names(self, folder: Inode) -> None:
-        for name, before in folder.changed.items():
-            now = folder.names.get(name)
-            if now is not None:
-                self.inodes[now].disk_links += 1
-            if before is not None:
-                old = self.inodes[before]
-                old.disk_links -= 1
-                self._bury(old)
-        folder.changed.clear()
+        for name in tuple(folder.changed):
+            self._write_name(folder, name)
         self._dirty_names.discard(folder.number)
+
+    def _write_name(self, folder: Inode, name: bytes) -> None:
+        before, now = folder.changed.pop(name), folder.names.get(name)
+        if now is not None:
+            self.inodes[now].disk_links += 1
+        if before is not None:
+            self.inodes[before].disk_links -= 1
+            self._bury(self.inodes[before])
 
     def unsynced(self) -> dict[str, int]:
         """What a loss of power would take now: blocks or sizes of files, and names."""
