@@ -34,7 +34,7 @@ ACCESS = Access(user="root", database="seatrial")
 class Server:
     """One server below a folder, on a free port of this machine."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, name: str = "n1") -> None:
         assert BINARY is not None and INSTALL is not None
         self._folder, self._options = folder, options
         if os.getuid() == 0:
@@ -42,7 +42,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.node = Node("n1", "127.0.0.1", {"sql": port}, folder / "data", folder / "log")
+        self.node = Node(name, "127.0.0.1", {"sql": port}, folder / "data", folder / "log")
         self._process: subprocess.Popen[bytes] | None = None
         subprocess.run(
             [

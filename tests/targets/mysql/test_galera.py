@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from seatrial.op import Value
 from seatrial.targets.mysql import make_galera
 from seatrial.targets.mysql.client import SqlClient
+from seatrial.targets.mysql.session import Session
 from tests.targets.mysql.load import OPS, Load, judge
 from tests.targets.mysql.server import ACCESS, BINARY, Server, folder
 
@@ -66,9 +69,21 @@ def cluster(root: Path) -> list[Server]:
                 "--binlog-format=ROW",
                 "--default-storage-engine=InnoDB",
                 "--innodb-autoinc-lock-mode=2",
+                name=f"n{number + 1}",
             )
         )
     return servers
+
+
+async def fingerprints(clients: list[SqlClient]) -> list[Mapping[str, Value]]:
+    found = [await sql.fingerprint() for sql in clients]
+    for sql in clients:
+        await sql.close()
+    return found
+
+
+async def _slip_in(session: Session) -> None:
+    await session.execute("INSERT INTO registers (k, v) VALUES ('stray', '1')")
 
 
 def test_no_fail_had_an_effect_and_no_ok_is_lost_on_any_node() -> None:
@@ -101,6 +116,16 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost_on_any_node() -> None:
             load.stop()
         for sql in await clients(30.0, NODES):
             await judge(load, sql, sql.node, ACCESS)
+
+        prints = await fingerprints(await clients(30.0, NODES))
+        assert {one["node"] for one in prints} == {"n1", "n2", "n3"}
+        assert len({(one["index"], one["hash"]) for one in prints}) == 1, prints
+        # One row that only one node has is seen.
+        stray = Session(servers[1].node, ACCESS, ("SET SESSION wsrep_on = OFF",), 5.0)
+        await stray.transaction(_slip_in, read=False)
+        await stray.close()
+        prints = await fingerprints(await clients(30.0, NODES))
+        assert len({one["hash"] for one in prints}) == 2, prints
 
         results = Counter(load.appended.values()) + Counter(load.written.values())
         print(dict(results), dict(load.moved), load.errors.most_common())

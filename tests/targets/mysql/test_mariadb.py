@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from seatrial.target import OpRefused
+from seatrial.target import OpFailed, OpRefused
 from seatrial.targets.mysql.client import ACCOUNTS, BALANCE, SqlClient
 from tests.targets.mysql.load import OPS, Load, judge
 from tests.targets.mysql.server import ACCESS, BINARY, Server, folder
@@ -71,6 +71,10 @@ def test_every_capability() -> None:
             found = await two.balances()
             assert found[0] == 0 and found[1] == 2 * BALANCE
             assert sum(found.values()) == ACCOUNTS * BALANCE
+
+            await one.put_many(3, "x" * 200)
+            with pytest.raises(OpFailed, match="no node of Galera"):
+                await one.fingerprint()
         finally:
             await one.close()
             await two.close()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from seatrial.op import Atom, Value
-from seatrial.target import Node, OpRefused
+from seatrial.target import Node, OpFailed, OpRefused
 from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import Access, Isolation
 
@@ -134,6 +134,48 @@ class SqlClient:
             return {int(number): int(balance) for number, balance in rows}
 
         return await self._session.transaction(body, read=True)
+
+    # ── replicas ─────────────────────────────────────────────────────────────────────────────
+
+    async def put_many(self, key: int, value: str) -> None:
+        """Put `value` at `key`."""
+
+        async def body(session: Session) -> None:
+            await session.execute(
+                "INSERT INTO lists (k, v) VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = %s",
+                (_json(f"p/{key}"), _json(value), _json(value)),
+            )
+
+        await self._session.transaction(body, read=False)
+
+    async def fingerprint(self) -> Mapping[str, Value]:
+        """What this node of Galera itself holds. O(size of its data).
+
+        `index` and `revision` are the last write set that it committed, `hash` is MariaDB's own
+        `CHECKSUM TABLE … EXTENDED` of all tables, `settled` whether nothing was committed between.
+        Raises `OpFailed` on a server that is no node of Galera.
+        """
+
+        async def body(session: Session) -> Mapping[str, Value]:
+            before = await _last_committed(session)
+            rows = await session.fetch(f"CHECKSUM TABLE {', '.join(TABLES)} EXTENDED")
+            after = await _last_committed(session)
+            return {
+                "node": self.node.name,
+                "index": after,
+                "revision": after,
+                "hash": " ".join(str(checksum) for _, checksum in rows),
+                "settled": before == after,
+            }
+
+        return await self._session.transaction(body, read=True)
+
+
+async def _last_committed(session: Session) -> int:
+    rows = await session.fetch("SHOW GLOBAL STATUS LIKE 'wsrep_last_committed'")
+    if not rows:
+        raise OpFailed("no node of Galera: it has no wsrep_last_committed")
+    return int(rows[0][1])
 
 
 async def make_schema(node: Node, access: Access, timeout_s: float) -> None:

@@ -15,7 +15,7 @@ import asyncmy
 from asyncmy.errors import MySQLError
 
 from seatrial.op import Atom
-from seatrial.target import Node, OpRefused
+from seatrial.target import Node, OpFailed
 from seatrial.targets.mysql.errors import NOT_PREPARED, failure, number_of, told_by_server
 from seatrial.targets.mysql.settings import Access
 
@@ -40,7 +40,7 @@ class Session:
     async def transaction(self, body: Callable[[Session], Awaitable[T]], *, read: bool) -> T:
         """Carry `body` out between BEGIN and COMMIT; `read`: it only reads.
 
-        Raises `OpFailed`, `OpRefused` (by the body), or `OpUnknown`.
+        Raises `OpFailed` (the body may, too: it is rolled back) or `OpUnknown`.
         """
         committing = False
         try:
@@ -51,7 +51,7 @@ class Session:
                 committing = not read
                 await self._connection.commit()
                 return done
-        except OpRefused:
+        except OpFailed:
             await self._roll_back()
             raise
         except (MySQLError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
