@@ -25,12 +25,13 @@ from seatrial.verdict import Json
 
 
 class UpgradeOptions(Options):
-    """`binary`: path of the other binary. `grace_s`: from SIGTERM to SIGKILL.
+    """`binary`: the other binary, as the target's own setting names one.
 
-    `pause_s`: from one node's answer to the next's turn. `ready_s`: how long a node may take.
+    `grace_s`: from SIGTERM to SIGKILL. `pause_s`: from one node's answer to the next's turn.
+    `ready_s`: how long a node may take.
     """
 
-    binary: str = Field(min_length=1)
+    binary: str = Field(default="wheel", min_length=1)
     grace_s: float = Field(default=3.0, ge=0.1, le=10.0)
     pause_s: float = Field(default=0.2, ge=0, le=5.0)
     ready_s: float = Field(default=10.0, ge=1.0, le=15.0)

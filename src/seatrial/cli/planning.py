@@ -45,6 +45,15 @@ def plan_options(command: F) -> F:
         click.option(
             "--faults", metavar="F[,F…]|none", help="Kinds of faults (default: the case's)."
         ),
+        click.option(
+            "--fault-option",
+            "fault_options",
+            multiple=True,
+            metavar="KIND.NAME=VALUE",
+            help="An option of a kind of fault, or its `victims` or `duration_s` (several times).",
+            expose_value=False,
+            callback=_remember,
+        ),
         click.option("--time-limit", type=Duration(), help="How long the load runs (60s, 2m)."),
         click.option("--concurrency", type=int, help="How many clients at once."),
         click.option("--rate", type=float, help="Ops a second over all clients; 0: flat out."),
@@ -118,6 +127,7 @@ def overrides(
         isolation=isolation,
         prometheus=click.get_current_context().meta.get("seatrial.prometheus"),
         steady=click.get_current_context().meta.get("seatrial.steady", ()),
+        fault_options=click.get_current_context().meta.get("seatrial.fault_options", ()),
     )
 
 

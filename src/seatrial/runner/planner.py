@@ -14,6 +14,7 @@ from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
+from seatrial.runner.fault_options import with_fault_options
 from seatrial.runner.limits import (
     check_safety,
     fit_victims,
@@ -42,7 +43,8 @@ FINAL_TIMEOUT_S = 60.0
 class Overrides:
     """What the command line may change of a case; None leaves it as the case says.
 
-    `rate` of 0 means flat out. `faults` are names of kinds, empty for none.
+    `rate` of 0 means flat out. `faults` are names of kinds, empty for none. `fault_options` are
+    texts `KIND.NAME=VALUE`.
     """
 
     target: str | None = None
@@ -56,6 +58,7 @@ class Overrides:
     isolation: str = "namespace"
     prometheus: str | None = None
     steady: tuple[str, ...] = ()
+    fault_options: tuple[str, ...] = ()
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -128,6 +131,8 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--etcd", overrides.binary]
     if overrides.isolation != "namespace":
         words += ["--isolation", overrides.isolation]
+    for text in overrides.fault_options:
+        words += ["--fault-option", text]
     for name in overrides.steady:
         words += ["--steady", name]
     if overrides.prometheus is not None:
@@ -191,6 +196,9 @@ def _override(case: Case, overrides: Overrides) -> Case:
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
     changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
+    if overrides.fault_options:
+        schedule = with_fault_options(case.schedule, overrides.fault_options)
+        case = case.model_copy(update={"schedule": schedule})
     _check_numbers(case)
     return case
 

