@@ -60,7 +60,7 @@ test-lab: setup ## Trials and faults on real nodes
 	@$(BIN)/python -m pytest -m "lab and not full" $(ARGS)
 
 test-full: setup ## All tests, with the Debian packages that some of them need (installs them, as root)
-	@echo "== Debian packages: etcd-server, chromium, prometheus"
+	@echo "== Debian packages: etcd-server, chromium, prometheus, mariadb-server"
 	@sh deploy/debian-packages.sh
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What `make test-full` needs from Debian: a second etcd (3.4), a browser for the report, Prometheus.
+# What `make test-full` needs from Debian: a second etcd (3.4), a browser for the report, Prometheus, MariaDB.
 set -eu
-packages="etcd-server chromium prometheus"
+packages="etcd-server chromium prometheus mariadb-server"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing="$missing $package"

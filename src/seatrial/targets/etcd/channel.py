@@ -7,6 +7,8 @@ found at once; an attempt that gets no answer (a paused node) is given up after 
 
 from __future__ import annotations
 
+import re
+
 import grpc
 from grpc import aio
 
@@ -14,6 +16,7 @@ from seatrial.target import Node
 
 RECONNECT_MS_MIN = 100
 RECONNECT_MS_MAX = 500
+IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}")
 
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),
@@ -46,7 +49,10 @@ def host(node: Node) -> str:
 
 
 def _scheme(node: Node) -> str:
-    return "ipv6" if ":" in node.address else "ipv4"
+    """A node on a cluster has a name, which outlives the address of its pod."""
+    if ":" in node.address:
+        return "ipv6"
+    return "ipv4" if IPV4.fullmatch(node.address) else "dns"
 
 
 RpcError = aio.AioRpcError

@@ -7,6 +7,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from seatrial.settings import Settings
+from seatrial.targets.kubernetes import OnKubernetes
+
+
+class EtcdOnKubernetes(OnKubernetes):
+    """What is made of etcd on Kubernetes."""
+
+    image: str = Field(
+        default="gcr.io/etcd-development/etcd:v3.5.21", pattern=r"^[a-zA-Z0-9][-a-zA-Z0-9_./:@]*$"
+    )
 
 
 class EtcdSettings(Settings):
@@ -17,6 +26,7 @@ class EtcdSettings(Settings):
     the backend at which writes are refused; 0 is etcd's own (2 GiB). `pre_vote`: None leaves the
     version's default (off in 3.4, on in 3.5). `serializable_reads`: reads are answered from the
     node's own copy without consensus, so they may be stale: a client that lies, for tests.
+    `kubernetes`: how the nodes become pods, or which running ones they are.
     """
 
     binary: str | None = None
@@ -27,6 +37,7 @@ class EtcdSettings(Settings):
     pre_vote: bool | None = None
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     serializable_reads: bool = False
+    kubernetes: EtcdOnKubernetes = EtcdOnKubernetes()
 
     @model_validator(mode="after")
     def _election_is_long_enough(self) -> EtcdSettings:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from seatrial.target import Command, Node
+from seatrial.target import Command, Node, Placement
+from seatrial.targets import kubernetes
 from seatrial.targets.etcd import binary, clock, upkeep
 from seatrial.targets.etcd.channel import host
 from seatrial.targets.etcd.client import EtcdClient
@@ -19,6 +20,8 @@ from seatrial.targets.etcd.status import NodeStatus, status, statuses, takes_par
 NODE_COUNTS = (1, 3, 5)
 PORT_NAMES = ("client", "peer")
 ROLES = ("leader", "follower")
+#: Where etcd listens on Kubernetes.
+PORTS = {"client": 2379, "peer": 2380}
 
 #: One probe of a node's health, and the pause between two.
 PROBE_TIMEOUT_S = 1.0
@@ -173,6 +176,19 @@ class EtcdTarget:
         """Where `node` tells its metrics: etcd serves them where it serves clients."""
         return f"{_url(node, 'client')}/metrics"
 
+    def place(self, nodes: Sequence[str], run: str, namespace: str) -> Placement:
+        """A StatefulSet and its headless Service, or the cluster that runs already."""
+        values = self.settings.kubernetes
+        if values.running is not None:
+            return kubernetes.found(values.running, nodes)
+        name = kubernetes.stem(run, self.name)
+        members = ",".join(
+            f"{name}-{number}=http://{name}-{number}.{name}.{namespace}.svc:{PORTS['peer']}"
+            for number in range(len(nodes))
+        )
+        more = {"members": members, "flags": _tuning(self.settings)}
+        return kubernetes.stateful("etcd", values, name, nodes, run, namespace, PORTS, "etcd", more)
+
     def _argv(self, node: Node, cluster: Sequence[Node]) -> list[str]:
         settings = self.settings
         client_url, peer_url = _url(node, "client"), _url(node, "peer")
@@ -190,17 +206,10 @@ class EtcdTarget:
             f"--initial-cluster={members}",
             f"--initial-cluster-state={'new' if joins is None else 'existing'}",
             f"--initial-cluster-token={CLUSTER_TOKEN}",
-            f"--snapshot-count={settings.snapshot_count}",
-            f"--heartbeat-interval={settings.heartbeat_ms}",
-            f"--election-timeout={settings.election_ms}",
+            *_tuning(settings),
             "--logger=zap",
             "--log-outputs=stderr",
-            f"--log-level={settings.log_level}",
         ]
-        if settings.quota_bytes:
-            argv.append(f"--quota-backend-bytes={settings.quota_bytes}")
-        if settings.pre_vote is not None:
-            argv.append(f"--pre-vote={str(settings.pre_vote).lower()}")
         return argv
 
 
@@ -220,6 +229,21 @@ def _minor(version: str) -> tuple[int, int]:
 
 def _url(node: Node, port: str) -> str:
     return f"http://{host(node)}:{node.ports[port]}"
+
+
+def _tuning(settings: EtcdSettings) -> list[str]:
+    """Flags that are the same wherever etcd runs."""
+    flags = [
+        f"--snapshot-count={settings.snapshot_count}",
+        f"--heartbeat-interval={settings.heartbeat_ms}",
+        f"--election-timeout={settings.election_ms}",
+        f"--log-level={settings.log_level}",
+    ]
+    if settings.quota_bytes:
+        flags.append(f"--quota-backend-bytes={settings.quota_bytes}")
+    if settings.pre_vote is not None:
+        flags.append(f"--pre-vote={str(settings.pre_vote).lower()}")
+    return flags
 
 
 def _environment() -> Mapping[str, str]:

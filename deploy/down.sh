@@ -1,0 +1,20 @@
+#!/bin/sh
+# One command down: sh deploy/down.sh [OVERLAY]   (default: deploy/kind)
+# Nothing new starts, running trials are stopped (their exit handlers heal), what is left of faults
+# and targets is removed, then the namespace. Argo, Chaos Mesh and the rest stay.
+set -eu
+overlay=${1:-"$(dirname "$0")/kind"}
+namespace=seatrial
+kubectl -n $namespace delete cronworkflows.argoproj.io --all --ignore-not-found --timeout=60s
+for workflow in $(kubectl -n $namespace get workflows.argoproj.io -o name); do
+    kubectl -n $namespace patch "$workflow" --type merge -p '{"spec":{"shutdown":"Stop"}}'
+done
+# Exit handlers have ten minutes; then owner references do their work.
+kubectl -n $namespace wait workflows.argoproj.io --all --for=jsonpath='{.status.finishedAt}' \
+    --timeout=600s || echo "some workflows did not end: their objects are deleted"
+kubectl -n $namespace delete workflows.argoproj.io --all --ignore-not-found --timeout=120s
+for kind in $(kubectl api-resources --api-group=chaos-mesh.org --namespaced -o name); do
+    kubectl -n $namespace delete "$kind" -l seatrial/run --ignore-not-found --timeout=120s \
+        || echo "hint: a fault that cannot recover keeps its finalizer: kubectl -n $namespace get $kind"
+done
+kubectl delete -k "$overlay" --ignore-not-found --timeout=300s

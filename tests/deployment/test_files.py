@@ -1,0 +1,123 @@
+"""What lies in deploy/ is what the code makes, builds with kustomize, and the CRDs accept it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from seatrial.workflows.deployment import files
+from seatrial.workflows.lint import lint
+from seatrial.workflows.pods import USER
+from seatrial.workflows.settings import Settings
+from tests.workflows.validator import VALIDATOR, refused
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+OVERLAYS = (".", "kind", "production")
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.mark.parametrize("path", files(Settings()))
+def test_every_generated_file_is_in_step(path: str) -> None:
+    """Else: python -m seatrial.workflows.deployment deploy."""
+    assert (DEPLOY / path).read_text(encoding="utf-8") == files(Settings())[path]
+
+
+def documents(folder: str) -> list[dict[str, Any]]:
+    """What a kustomization refers to, read without kustomize."""
+    root = DEPLOY / folder
+    kustomization = yaml.safe_load((root / "kustomization.yaml").read_text())
+    found: list[dict[str, Any]] = []
+    for name in kustomization["resources"]:
+        if (root / name).is_dir():
+            found += documents(f"{folder}/{name}")
+        else:
+            found += yaml.load_all((root / name).read_text(), yaml.CSafeLoader)
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_but_the_namespace_is_in_the_namespace(overlay: str) -> None:
+    """MinIO's folder is given the namespace by its kustomization."""
+    outside = {
+        (d["kind"], d["metadata"]["name"])
+        for d in documents(overlay)
+        if d["metadata"].get("namespace") != "seatrial" and "minio" not in d["metadata"]["name"]
+    }
+
+    assert outside == {("Namespace", "seatrial")}
+
+
+def test_the_linter_has_nothing_against_the_workflows() -> None:
+    workflows = [d for d in documents(".") if d["apiVersion"].startswith("argoproj.io")]
+
+    assert len(workflows) == 4
+    assert [problem for each in workflows for problem in lint(each)] == []
+
+
+@pytest.mark.skipif(not VALIDATOR, reason="SEATRIAL_CRD_VALIDATOR names no CRD validator")
+def test_the_crds_accept_the_workflows(tmp_path: Path) -> None:
+    workflows = [d for d in documents(".") if d["apiVersion"].startswith("argoproj.io")]
+
+    assert refused(tmp_path, *workflows) == ""
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl here")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kustomize_builds_it(overlay: str) -> None:
+    """And the overlay for kind replaces the image everywhere."""
+    assert KUBECTL is not None
+    run = subprocess.run(
+        [KUBECTL, "kustomize", str(DEPLOY / overlay)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    built = [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
+
+    assert run.returncode == 0, run.stderr
+    names = {(d["kind"], d["metadata"]["name"]) for d in built}
+    assert {
+        ("Namespace", "seatrial"),
+        ("WorkflowTemplate", "seatrial-trial"),
+        ("WorkflowTemplate", "seatrial-recheck"),
+        ("CronWorkflow", "seatrial-nightly"),
+        ("CronWorkflow", "seatrial-reaper"),
+        ("PodMonitor", "seatrial-argo"),
+        ("PrometheusRule", "seatrial"),
+        ("ConfigMap", "seatrial-dashboard"),
+        ("ConfigMap", "artifact-repositories"),
+        ("Role", "seatrial-cluster"),
+    } <= names
+    if overlay == "kind":
+        assert "ghcr.io/seatrial" not in run.stdout
+        assert ("Deployment", "minio") in names
+
+
+def test_each_overlay_knows_where_the_images_are() -> None:
+    where = [(DEPLOY / name / "images.yaml").read_text() for name in ("base", "kind", "production")]
+
+    assert len(set(where)) == 1
+
+
+def test_the_image_is_made_of_files_that_are_there_and_runs_as_the_user_of_the_pods() -> None:
+    dockerfile = (DEPLOY / "image" / "Dockerfile").read_text()
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.*)$", dockerfile, re.MULTILINE)
+        for name in line.split()[:-1]
+    }
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
+    }
+
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    assert f"USER {USER}:{USER}" in dockerfile

@@ -1,0 +1,174 @@
+"""Service accounts and the rights they have, from what the cases need; all in one namespace.
+
+Three accounts, as in `Settings.accounts`. `judge` can only report outputs to Argo, `load` also
+reads and writes the trial's board, `cluster` makes and removes targets and faults. Nobody may
+read Secrets, do anything outside of the namespace, or give rights away. A new fault or target in a
+case grows the Role when the files are made anew, and a person sees it in the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from seatrial import faults as shelf
+from seatrial import targets
+from seatrial.cases import CASES, case
+from seatrial.errors import SeatrialError
+from seatrial.fault import CLUSTER, PlannedFault
+from seatrial.schedule import FaultChoice, leaves
+from seatrial.target import Placed
+from seatrial.verdict import Json
+from seatrial.workflows.names import MANAGED_BY
+from seatrial.workflows.settings import Settings
+
+ARGO, CHAOS_MESH, CORE = "argoproj.io", "chaos-mesh.org", ""
+READ = ("get", "list", "watch")
+#: Server-side apply of an object that is not there yet asks for `create` as well as `patch`.
+MAKE = (*READ, "create", "patch", "delete")
+#: Plurals of what targets are made of, which no rule of English gives.
+PLURALS: Mapping[str, str] = {
+    "ConfigMap": "configmaps",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Service": "services",
+    "StatefulSet": "statefulsets",
+    "TidbCluster": "tidbclusters",
+}
+#: Names of nodes to ask targets and faults with; any would do.
+NODES = ("n1", "n2", "n3")
+
+#: (group, resource) → verbs.
+Grants = dict[tuple[str, str], tuple[str, ...]]
+
+
+def judge() -> Grants:
+    """What every step may do: Argo's executor reports its outputs."""
+    return {(ARGO, "workflowtaskresults"): ("create", "patch")}
+
+
+def load() -> Grants:
+    """The step that sends ops finds the others on the trial's board."""
+    return {**judge(), (CORE, "configmaps"): ("get", "create", "update")}
+
+
+def cluster(cases: Iterable[str]) -> Grants:
+    """Making and removing the targets and faults of `cases`."""
+    made: Grants = {
+        **load(),
+        (CORE, "pods"): READ,
+        (CORE, "pods/log"): ("get",),
+        # Pausing a process, measuring a link: commands inside of a target's pod.
+        (CORE, "pods/exec"): ("create", "get"),
+        # What a StatefulSet asked for outlives it.
+        (CORE, "persistentvolumeclaims"): ("get", "list", "delete"),
+        (ARGO, "workflows"): (*READ, "create", "patch"),
+    }
+    names = tuple(cases)
+    for group, resource in sorted({*target_kinds(names), *chaos_kinds(names)}):
+        made[group, resource] = _more(made.get((group, resource), ()), MAKE)
+    return made
+
+
+def target_kinds(cases: Sequence[str]) -> set[tuple[str, str]]:
+    """(group, resource) of what the targets of `cases` are made of."""
+    found = set()
+    for name in sorted({case(one).target for one in cases}):
+        target = targets.make(name)
+        if not isinstance(target, Placed):
+            continue
+        for body in target.place(NODES, "run", "namespace").objects:
+            group = str(body["apiVersion"]).rpartition("/")[0]
+            group = group if "/" in str(body["apiVersion"]) else CORE
+            found.add((group, PLURALS[str(body["kind"])]))
+    return found
+
+
+def chaos_kinds(cases: Sequence[str]) -> set[tuple[str, str]]:
+    """(group, resource) of the Chaos Mesh objects that the faults of `cases` become."""
+    found: set[tuple[str, str]] = set()
+    for name in cases:
+        for choice in leaves(case(name).schedule.root):
+            found |= {(CHAOS_MESH, kind.lower()) for kind in _manifests(choice)}
+    return found
+
+
+def _manifests(choice: FaultChoice) -> set[str]:
+    kinds: set[str] = set()
+    fault_kind = shelf.kind(choice.kind)
+    for options in choice.options or ({},):
+        if fault_kind.unavailable(CLUSTER, NODES, options):
+            continue
+        fault = PlannedFault(
+            id="fault-1",
+            kind=choice.kind,
+            victims="one",
+            nodes=NODES[:1],
+            start_s=0.0,
+            duration_s=5.0,
+            options=options,
+        )
+        try:
+            manifest = fault_kind.manifest(fault, NODES[:1], NODES, "namespace")
+        except SeatrialError:
+            continue  # done by a command in the pod, or not on a cluster at all
+        kinds |= set(_kinds(manifest))
+    return kinds
+
+
+def _kinds(manifest: Mapping[str, Json]) -> Iterable[str]:
+    """The manifest's kind, or those inside of a Chaos Mesh Workflow, which is made part by part."""
+    if manifest["kind"] != "Workflow":
+        yield str(manifest["kind"])
+        return
+    spec = cast(Mapping[str, Json], manifest["spec"])
+    for template in cast(Sequence[Mapping[str, Json]], spec["templates"]):
+        kind = str(template["templateType"])
+        if kind.endswith("Chaos"):
+            yield kind
+
+
+def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
+    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
+    accounts = settings.accounts
+    names = tuple(cases) or tuple(CASES)
+    wanted = {
+        accounts.judge: judge(),
+        accounts.load: load(),
+        accounts.cluster: cluster(names),
+    }
+    made: list[dict[str, Json]] = []
+    for name, grants in wanted.items():
+        made += _account(settings.namespace, name, grants)
+    return made
+
+
+def _account(namespace: str, name: str, grants: Grants) -> list[dict[str, Json]]:
+    metadata: dict[str, Json] = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {**MANAGED_BY},
+    }
+    rules: list[Json] = [
+        {"apiGroups": [group], "resources": [resource], "verbs": [*verbs]}
+        for (group, resource), verbs in sorted(grants.items())
+    ]
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": rules,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    ]
+
+
+def _more(before: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*before, *more)))
