@@ -53,7 +53,7 @@ types: setup ## mypy, strict
 
 test-unit: setup ## Unit and property tests, documentation examples, the wheel
 	@echo "== unit and property tests"
-	@$(BIN)/python -m pytest -m "not lab and not full" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not lab and not full" $(ARGS)
 
 test-lab: setup ## Trials and faults on real nodes
 	@echo "== lab tests (real etcd nodes)"

@@ -63,7 +63,7 @@ def test_a_plan_gets_the_volumes_that_its_faults_need() -> None:
 @pytest.mark.parametrize(
     ("faults", "options", "expected"),
     [
-        ("upgrade", {}, "'binary' is {}"),
+        ("upgrade", {}, "both binaries are etcd 3.5.1"),
         ("upgrade", {"binary": "/nowhere/etcd"}, "'/nowhere/etcd' does not exist"),
         ("upgrade", {"binary": "etcd"}, "etcd 3.5.1 → 3.4.23: the cluster's version only goes up"),
     ],

@@ -155,9 +155,9 @@ def _pods(probe: KubernetesProbe) -> list[dict[str, Any]]:
     from kubernetes import client, config
 
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config()  # type: ignore[no-untyped-call]
+        config.load_incluster_config()
     else:
-        config.load_kube_config()  # type: ignore[no-untyped-call]
+        config.load_kube_config()
     with client.ApiClient() as api:
         answer = client.CoreV1Api(api).list_namespaced_pod(
             probe.namespace,
