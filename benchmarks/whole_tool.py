@@ -31,7 +31,7 @@ from seatrial.workloads import make as make_workload
 
 TIMEOUT_S = 5.0
 #: No compare-and-set here: the bare loop has none either.
-SETTINGS = {"keys": 20, "read_weight": 1, "write_weight": 1, "cas_weight": 0}
+SETTINGS = {"keys": 50, "read_weight": 1, "write_weight": 1, "cas_weight": 0}
 
 
 async def whole_loop(nodes: Sequence[Node], seconds: float, clients: int, path: Path) -> float:

@@ -46,6 +46,7 @@ from seatrial.generator import (
     then,
     unfold,
     uniform,
+    unroll,
     until_ok,
     weighted_mix,
 )
@@ -314,3 +315,17 @@ def test_a_defective_generator_is_named() -> None:
     gen = map_ops(lambda op: Op(Type.INVOKE, 5, "a"), limit(3, constant("a")))
     with pytest.raises(SeatrialError, match="hint: an op must be an invocation"):
         simulate(gen, concurrency=3, completion=imperfect)
+
+
+def test_unroll_gives_the_ops_of_unfold() -> None:
+    """Over several blocks, and for each seed its own."""
+
+    def step(state: int, draw: int) -> tuple[Body, int]:
+        return ("w", (state, draw), None), state + 1
+
+    def looking(state: int, draw: int, context: Context) -> tuple[Body, int]:
+        return step(state, draw)
+
+    for seed in (1, 2):
+        one, other = limit(200, unroll(step, 0, seed)), limit(200, unfold(looking, 0, seed))
+        assert simulate(one, concurrency=3) == simulate(other, concurrency=3)

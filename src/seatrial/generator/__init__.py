@@ -28,7 +28,16 @@ from seatrial.generator.contract import (
 from seatrial.generator.draw import again, below, choose, derive, uniform
 from seatrial.generator.keys import concurrent_keys
 from seatrial.generator.order import flip_flop, phases, sequence, synchronize, then
-from seatrial.generator.sources import Body, constant, each_of, nothing, one, ops, unfold
+from seatrial.generator.sources import (
+    Body,
+    constant,
+    each_of,
+    nothing,
+    one,
+    ops,
+    unfold,
+    unroll,
+)
 from seatrial.generator.threads import each_process, each_thread, on_threads, reserve
 from seatrial.generator.timing import delay, rate, sleep, stagger, time_limit
 from seatrial.generator.transform import filter_ops, map_ops
@@ -84,6 +93,7 @@ __all__ = [
     "time_limit",
     "unfold",
     "uniform",
+    "unroll",
     "until_ok",
     "weighted_mix",
 ]

@@ -79,6 +79,45 @@ class _Unfold(NamedTuple, Generic[S]):
         return False
 
 
+class _Unroll(NamedTuple, Generic[S]):
+    make: Callable[[S, int], tuple[Body, S]]
+    bodies: tuple[Body, ...]
+    at: int
+    state: S  # after the last of `bodies`
+    draws: Draws  # those of `bodies`
+
+    def op(self, context: Context) -> Answer:
+        free = context.free
+        if not free:
+            return PENDING, self
+        make, bodies, at, state, drawn = self
+        f, value, key = bodies[at]
+        at += 1
+        if at == BLOCK:
+            drawn, at = drawn.after(), 0
+            bodies, state = _block(make, state, drawn)
+        op = Op(_INVOKE, context.processes[free[0]], f, value, key, context.time_ns)
+        return op, _Unroll(make, bodies, at, state, drawn)
+
+    def update(self, context: Context, event: Op) -> Generator:
+        return self
+
+    @property
+    def heeds(self) -> bool:
+        """No: nothing that happens changes what comes next."""
+        return False
+
+
+def _block(
+    make: Callable[[S, int], tuple[Body, S]], state: S, drawn: Draws
+) -> tuple[tuple[Body, ...], S]:
+    bodies = []
+    for draw in drawn.block:
+        body, state = make(state, draw)
+        bodies.append(body)
+    return tuple(bodies), state
+
+
 class _Each(NamedTuple):
     bodies: tuple[Body, ...]
     at: int
@@ -141,6 +180,17 @@ def unfold(
     must be immutable, or at least never changed in place.
     """
     return _Unfold(make, state, draws(derive(seed, "unfold")), 0)
+
+
+def unroll(make: Callable[[S, int], tuple[Body, S]], state: S, seed: int = 0) -> Generator:
+    """The ops of `unfold`, for a `make` without end that looks at no context.
+
+    Bodies are made a block at a time: between the calls of a real client, which empty the
+    processor's caches, one by one costs several times as much.
+    """
+    drawn = draws(derive(seed, "unfold"))
+    bodies, after = _block(make, state, drawn)
+    return _Unroll(make, bodies, 0, after, drawn)
 
 
 def constant(f: str, value: Value = None, key: Atom = None) -> Generator:

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 
 from seatrial.generator import (
     Body,
-    Context,
     Generator,
     again,
     below,
@@ -24,7 +23,7 @@ from seatrial.generator import (
     derive,
     each_of,
     each_thread,
-    unfold,
+    unroll,
 )
 from seatrial.op import Atom, Op, Value
 from seatrial.settings import Settings, parse
@@ -94,11 +93,11 @@ class RegisterWorkload:
         """
         settings = self._settings
 
-        def step(last: int, drawn: int, context: Context) -> tuple[Body, int]:
+        def step(last: int, drawn: int) -> tuple[Body, int]:
             return _step(settings, last, drawn)
 
         def of_key(key: Atom, visit: int) -> Generator:
-            return unfold(step, 0, derive(seed, "register", visit))
+            return unroll(step, 0, derive(seed, "register", visit))
 
         threads_per_key = -(-concurrency // settings.keys)
         return concurrent_keys(threads_per_key, of_key, ops_per_key=settings.ops_per_key)
