@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 DEBIAN_ETCD = Path("/usr/bin/etcd")
+
+
+def pytest_configure() -> None:
+    """Take back an ignored SIGINT, as a shell's `&` leaves it: programs under test inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["wheel", "debian"])
