@@ -10,7 +10,7 @@ from seatrial.targets.etcd import EtcdSettings, EtcdTarget
 from tests.lab.host import ordinary_host
 from tests.lab.sea import assert_proved, planned, sail
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 #: Debian's etcd 3.4, from which to go to the wheel's 3.5.
 OLD = Path("/usr/bin/etcd")

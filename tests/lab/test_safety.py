@@ -19,7 +19,7 @@ from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
 from seatrial.trial import Evidence, TrialFolder, TrialRecord
 from seatrial.verdict import Validity
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 ANSWERS = SteadyState(
     name="answers",

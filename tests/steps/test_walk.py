@@ -24,7 +24,7 @@ from tests.lab.host import Host, marked
 from tests.steps.plans import short_plan
 from tests.steps.walker import Walk
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 #: What is left of a killed walk is gone within this time, the rest of the load included.
