@@ -140,6 +140,11 @@ class Placement:
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
     what makes the target, in order; none where it runs already.
+
+    Of a cluster that runs: `selector` finds its pods by their labels where `pods` names none, and
+    where neither is known nothing of it can be broken. `node_ports` are the ports of single nodes
+    as clients reach them, where they are not `ports`. `apart`: clients speak to others than the
+    nodes.
     """
 
     namespace: str
@@ -149,6 +154,14 @@ class Placement:
     container: str = ""
     process: str = ""
     objects: tuple[Mapping[str, Json], ...] = ()
+    node_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    selector: str = ""
+    apart: bool = False
+
+    @property
+    def breakable(self) -> bool:
+        """Whether its nodes are pods, so that faults reach them."""
+        return bool(self.pods or self.selector)
 
 
 @runtime_checkable

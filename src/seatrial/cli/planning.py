@@ -54,6 +54,36 @@ def plan_options(command: F) -> F:
             expose_value=False,
             callback=_remember,
         ),
+        click.option(
+            "--target-option",
+            "target_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A setting of the target, with dots to go below one (several times).",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--endpoints",
+            metavar="HOST:PORT[,…]",
+            help="A cluster that runs already: where clients reach its nodes.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--selector",
+            metavar="LABELS",
+            help="A cluster that runs already on Kubernetes: its pods' labels, as kubectl -l.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--target-namespace",
+            metavar="NAMESPACE",
+            help="Where the pods of --selector are.",
+            expose_value=False,
+            callback=_remember,
+        ),
         click.option("--time-limit", type=Duration(), help="How long the load runs (60s, 2m)."),
         click.option("--concurrency", type=int, help="How many clients at once."),
         click.option("--rate", type=float, help="Ops a second over all clients; 0: flat out."),
@@ -115,6 +145,8 @@ def overrides(
     chosen = None if faults is None else () if faults == "none" else names(faults)
     if faults is not None and faults != "none" and not chosen:
         raise UsageError(f"--faults {faults!r} names no fault\n\nhint: --faults none")
+    meta = click.get_current_context().meta
+    endpoints = meta.get("seatrial.endpoints")
     return Overrides(
         target=target,
         engine=engine,
@@ -125,9 +157,13 @@ def overrides(
         nodes=nodes,
         binary=binary,
         isolation=isolation,
-        prometheus=click.get_current_context().meta.get("seatrial.prometheus"),
-        steady=click.get_current_context().meta.get("seatrial.steady", ()),
-        fault_options=click.get_current_context().meta.get("seatrial.fault_options", ()),
+        prometheus=meta.get("seatrial.prometheus"),
+        steady=meta.get("seatrial.steady", ()),
+        fault_options=meta.get("seatrial.fault_options", ()),
+        target_options=meta.get("seatrial.target_options", ()),
+        endpoints=() if endpoints is None else names(endpoints),
+        selector=meta.get("seatrial.selector"),
+        target_namespace=meta.get("seatrial.target_namespace"),
     )
 
 

@@ -25,7 +25,8 @@ from seatrial.runner.limits import (
 )
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
-from seatrial.runner.suited import check_target
+from seatrial.runner.suited import check_place, check_target
+from seatrial.runner.target_options import laid_over, running, runs_already
 from seatrial.schedule import FaultChoice, leaves
 from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
@@ -44,7 +45,8 @@ class Overrides:
     """What the command line may change of a case; None leaves it as the case says.
 
     `rate` of 0 means flat out. `faults` are names of kinds, empty for none. `fault_options` are
-    texts `KIND.NAME=VALUE`.
+    texts `KIND.NAME=VALUE`, `target_options` `NAME=VALUE`. `endpoints`, `selector` and
+    `target_namespace` say where a cluster runs that is there already.
     """
 
     target: str | None = None
@@ -59,6 +61,10 @@ class Overrides:
     prometheus: str | None = None
     steady: tuple[str, ...] = ()
     fault_options: tuple[str, ...] = ()
+    target_options: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    selector: str | None = None
+    target_namespace: str | None = None
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -69,12 +75,14 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     case = _override(case, overrides)
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
-    _check_cluster(case, target)
+    if not runs_already(settings):
+        _check_cluster(case, target)
     case = fit_victims(case, names, target, narrow=overrides.nodes is not None)
     check_safety(case, names)
     phases = _phases(case.time_limit_s, case.schedule.root is not None)
     planned = _faults(case, phases, names, seed, _where(overrides))
     check_target(planned, target, names)
+    check_place(planned, target, names, overrides.engine)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
     final = workload.final_generator(seed, case.concurrency, len(names)) is not None
@@ -133,6 +141,14 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--isolation", overrides.isolation]
     for text in overrides.fault_options:
         words += ["--fault-option", text]
+    for text in overrides.target_options:
+        words += ["--target-option", text]
+    if overrides.endpoints:
+        words += ["--endpoints", ",".join(overrides.endpoints)]
+    if overrides.selector is not None:
+        words += ["--selector", overrides.selector]
+    if overrides.target_namespace is not None:
+        words += ["--target-namespace", overrides.target_namespace]
     for name in overrides.steady:
         words += ["--steady", name]
     if overrides.prometheus is not None:
@@ -182,8 +198,12 @@ def _override(case: Case, overrides: Overrides) -> Case:
         changes["rate"] = overrides.rate or None
     if overrides.nodes is not None:
         changes["nodes"] = overrides.nodes
+    elif overrides.endpoints and overrides.selector is None:
+        changes["nodes"] = len(overrides.endpoints)
     if overrides.target is not None:
         changes["target"] = overrides.target
+        if overrides.target != case.target:
+            changes["target_settings"] = {}  # those of another target mean nothing to it
     if overrides.faults is not None:
         known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
@@ -237,10 +257,12 @@ def _check_numbers(case: Case) -> None:
 
 def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping[str, Json]]:
     names = tuple(f"n{i + 1}" for i in range(max(case.nodes, 0)))
-    settings: dict[str, Json] = dict(case.target_settings)
+    settings = laid_over(case.target_settings, overrides.target_options)
     if overrides.binary is not None:
         settings["binary"] = overrides.binary
-    return names, settings
+    return names, running(
+        settings, overrides.endpoints, overrides.selector, overrides.target_namespace
+    )
 
 
 def _check_cluster(case: Case, target: Target) -> None:

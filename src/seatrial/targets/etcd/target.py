@@ -180,7 +180,7 @@ class EtcdTarget:
         """A StatefulSet and its headless Service, or the cluster that runs already."""
         values = self.settings.kubernetes
         if values.running is not None:
-            return kubernetes.found(values.running, nodes)
+            return kubernetes.found(values.running, nodes, PORTS)
         name = kubernetes.stem(run, self.name)
         members = ",".join(
             f"{name}-{number}=http://{name}-{number}.{name}.{namespace}.svc:{PORTS['peer']}"
