@@ -6,11 +6,12 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 
 from seatrial import cases
+from seatrial.case import Keep
 from seatrial.cli.types import Duration, names
 from seatrial.errors import UsageError
 from seatrial.plan import Plan
@@ -21,6 +22,7 @@ from seatrial.workflows.names import fault_node
 
 F = TypeVar("F", bound=Callable[..., object])
 SEED_MAX = 2**31
+KEEPS = get_args(Keep)
 
 
 engine_option = click.option(
@@ -81,6 +83,13 @@ def plan_options(command: F) -> F:
             "--target-namespace",
             metavar="NAMESPACE",
             help="Where the pods of --selector are.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--keep-target",
+            type=click.Choice(KEEPS),
+            help="Whether what is made for it outlives the trial (default: as the case says).",
             expose_value=False,
             callback=_remember,
         ),
@@ -164,6 +173,7 @@ def overrides(
         endpoints=() if endpoints is None else names(endpoints),
         selector=meta.get("seatrial.selector"),
         target_namespace=meta.get("seatrial.target_namespace"),
+        keep_target=meta.get("seatrial.keep_target"),
     )
 
 

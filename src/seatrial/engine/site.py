@@ -100,6 +100,11 @@ class Site(Protocol):
         ...
 
     @property
+    def stays(self) -> str:
+        """Why `teardown` leaves the cluster as it is; "" where it takes it down."""
+        ...
+
+    @property
     def act_timeout_s(self) -> float:
         """How long one injection or one healing may take here."""
         ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from seatrial import faults as fault_shelf
 from seatrial import targets, workloads
-from seatrial.case import Case
+from seatrial.case import Case, Keep
 from seatrial.checkers import CHECKERS
 from seatrial.errors import UsageError
 from seatrial.fault import CLUSTER, PlannedFault
@@ -65,6 +65,7 @@ class Overrides:
     endpoints: tuple[str, ...] = ()
     selector: str | None = None
     target_namespace: str | None = None
+    keep_target: Keep | None = None
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -114,6 +115,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         slo=case.slo,
         checkers=_checkers(case, workload.checkers()),
         limits=case.limits,
+        keep_target=overrides.keep_target or case.keep_target,
         repeat=repeat_command(case.name, seed, overrides),
     )
 
@@ -141,6 +143,8 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--isolation", overrides.isolation]
     for text in overrides.fault_options:
         words += ["--fault-option", text]
+    if overrides.keep_target is not None:
+        words += ["--keep-target", overrides.keep_target]
     for text in overrides.target_options:
         words += ["--target-option", text]
     if overrides.endpoints:

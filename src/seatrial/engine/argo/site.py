@@ -92,6 +92,11 @@ class ArgoSite:
         return self._nodes
 
     @property
+    def stays(self) -> str:
+        """Why nothing is taken down: it ran before."""
+        return "" if self._placement.objects else "it ran before, and is left as it is"
+
+    @property
     def act_timeout_s(self) -> float:
         """How long one injection or healing may take."""
         return max(self._bounds.inject_s, self._bounds.end_s) + ACT_SLACK_S
