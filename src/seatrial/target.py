@@ -245,6 +245,42 @@ class Membership(Protocol):
 
 
 @runtime_checkable
+class Versioned(Protocol):
+    """A target whose nodes say which version they run."""
+
+    async def running_version(self, node: Node) -> str:
+        """The version that `node` runs, as it says itself; "" if it does not answer."""
+        ...
+
+
+@runtime_checkable
+class Images(Versioned, Protocol):
+    """A target whose pods can run another image on the same data."""
+
+    def image_may_follow(self, image: str) -> str:
+        """Why `image` cannot take over the data of its own, "" if it can or nobody can say."""
+        ...
+
+
+@runtime_checkable
+class Rejoining(Protocol):
+    """A target that says how a pod of it is started to join a cluster that is there."""
+
+    def rejoining(self, command: Sequence[str]) -> tuple[str, ...]:
+        """The container's command for a node with no data that joins as a new member."""
+        ...
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """A target whose nodes tell how often they have rewritten their data file."""
+
+    async def rewrites(self, node: Node) -> tuple[float, int]:
+        """When the node's process started (any clock), and how often it rewrote the file since."""
+        ...
+
+
+@runtime_checkable
 class Versions(Protocol):
     """A target whose nodes can run another binary on the same data."""
 

@@ -50,6 +50,8 @@ class ClusterRecord(_Data):
     format: Literal["seatrial/cluster/1"] = "seatrial/cluster/1"
     engine: str
     nodes: tuple[PlacedNode, ...]
+    #: What its nodes say they run, where the engine's preflight could not know.
+    versions: Mapping[str, str] = {}
     site: Mapping[str, Json] = {}
 
 

@@ -11,6 +11,7 @@ from seatrial import faults as fault_shelf
 from seatrial import targets, workloads
 from seatrial.case import Case, Keep
 from seatrial.checkers import CHECKERS
+from seatrial.engine.argo import orderly
 from seatrial.errors import UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
@@ -27,10 +28,10 @@ from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.runner.suited import check_place, check_target
 from seatrial.runner.target_options import laid_over, running, runs_already
-from seatrial.schedule import FaultChoice, leaves
+from seatrial.schedule import FaultChoice, Schedule, leaves
 from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
-from seatrial.target import Target
+from seatrial.target import Placed, Target
 from seatrial.verdict import Json
 
 ENGINES = ("lab", "simulated", "argo")
@@ -212,19 +213,32 @@ def _override(case: Case, overrides: Overrides) -> Case:
         known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices, "pattern": None})
-    elif _where(overrides) == CLUSTER:
-        # A case is written for both engines; what was not asked for by name is left out.
-        choices = tuple(
-            c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
-        )
-        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
     changes |= _steady(case, overrides.steady)
     case = case.model_copy(update=changes)
     if overrides.fault_options:
         schedule = with_fault_options(case.schedule, overrides.fault_options)
         case = case.model_copy(update={"schedule": schedule})
+    if overrides.faults is None and _where(overrides) == CLUSTER:
+        case = case.model_copy(update={"schedule": _on_cluster(case, overrides)})
     _check_numbers(case)
     return case
+
+
+def _on_cluster(case: Case, overrides: Overrides) -> Schedule:
+    """A case is written for both engines: what was not asked for by name is left out where it
+    cannot be done."""
+    names, settings = _cluster(case, overrides)
+    target = targets.make(case.target, settings)
+
+    def can(choice: FaultChoice) -> bool:
+        kind = fault_shelf.kind(choice.kind)
+        if all(kind.unavailable(CLUSTER, names, options) for options in choice.options):
+            return False
+        return not isinstance(target, Placed) or not orderly.lacking(
+            choice.kind, target, target.place(names, "run", "namespace")
+        )
+
+    return case.schedule.model_copy(update={"choices": tuple(filter(can, case.schedule.choices))})
 
 
 def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial import faults as shelf
-from seatrial.engine.argo import rights
+from seatrial.engine.argo import orderly, rights
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
 from seatrial.target import NeedsTarget, Placed, Target
@@ -46,6 +46,11 @@ def check_place(
             "nothing says which pods its nodes are\n\n"
             "hint: --faults none, or --selector LABELS --target-namespace NAMESPACE"
         )
+    for fault in faults:
+        if reason := orderly.lacking(fault.kind, target, place):
+            raise UsageError(
+                f"fault {fault.kind!r} cannot be done here: {reason}\n\nhint: --faults kill"
+            )
     commanded = rights.by_command(faults)
     if commanded and not (place.container and (place.process or "pause" not in commanded)):
         raise UsageError(

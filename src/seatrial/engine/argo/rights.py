@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.engine.argo import chaos, kinds, paths
+from seatrial.engine.argo import chaos, kinds, orderly, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
@@ -61,6 +61,14 @@ def of_plan(
     if any(_by_command(fault.kind) for fault in plan.faults):
         # A WebSocket begins with a GET, for which "get" is asked, by newer servers "create" too.
         found += _rights(target_namespace, "", "pods/exec", ("get", "create"))
+    names = {fault.kind for fault in plan.faults}
+    if names & {"rolling-restart", *orderly.CHANGING}:
+        found += _rights(target_namespace, "", "pods", ("delete",))
+    if names & {*orderly.CHANGING}:
+        verbs = ("get", "list", "watch", "patch")
+        found += _rights(own, "apps", "statefulsets", verbs)
+    if "member-change" in names:
+        found += _rights(own, "", "persistentvolumeclaims", ("delete",))
     for version, kind in made:
         group = version.partition("/")[0] if "/" in version else ""
         found += _rights(

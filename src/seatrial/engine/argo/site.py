@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, kinds, paths, places, pods, rights
+from seatrial.engine.argo import chaos, kinds, orderly, paths, places, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -99,11 +99,14 @@ class ArgoSite:
     @property
     def act_timeout_s(self) -> float:
         """How long one injection or healing may take."""
-        return max(self._bounds.inject_s, self._bounds.end_s) + ACT_SLACK_S
+        return max(self._bounds.inject_s, self._bounds.end_s, orderly.ROLL_S) + ACT_SLACK_S
 
     def kind(self, name: str) -> FaultKind:
         """A kind of fault as it is done here."""
-        return kinds.kind(name, self._run, self.locate, self._bounds)
+        own = orderly.kind(
+            name, self._api, self._target, self._placement, self._nodes, self._world.ready
+        )
+        return own or kinds.kind(name, self._run, self.locate, self._bounds)
 
     async def locate(self) -> Mapping[str, tuple[str, ...]]:
         """Roles as they are now."""
@@ -212,7 +215,8 @@ class ArgoEngine:
             wanted = rights.of_plan(plan, run.namespace, placement.namespace, sorted(made))
             missing = await rights.missing(api, wanted)
             if not missing:
-                await places.settle(api, placement, plan.target.nodes)
+                placement = await places.settle(api, placement, plan.target.nodes)
+                missing = await orderly.missing(api, plan.faults, placement)
         finally:
             api.close()
         if missing:
@@ -235,9 +239,11 @@ class ArgoEngine:
             ready = await _all_ready(api, placement)
         finally:
             api.close()
+        nodes = _placed(placement, ready)
         return ClusterRecord(
             engine="argo",
-            nodes=_placed(placement, ready),
+            nodes=nodes,
+            versions=await orderly.versions(target, [one.node() for one in nodes]),
             site={
                 "namespace": placement.namespace,
                 "run": run.name,
