@@ -14,6 +14,7 @@ from typing import cast
 from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.cases import CASES, case
+from seatrial.engine.argo import orderly
 from seatrial.engine.argo.rights import by_command
 from seatrial.errors import SeatrialError
 from seatrial.fault import CLUSTER, PlannedFault
@@ -76,17 +77,21 @@ def there(settings: Settings, namespace: str, faults: Sequence[str]) -> list[dic
     """Role and RoleBinding in the namespace of a cluster that runs already, for the steps' account.
 
     Enough to look at its pods, to break them in these ways and to measure it; nothing of it can be
-    made or removed. The objects of Chaos Mesh stand in the trials' namespace, but its webhook asks
-    whether who makes them might make them here.
+    made, and removed only pods by faults that restart them. The objects of Chaos Mesh stand in the trials' namespace, but its webhook asks
+    whether who makes them might make them here. In the trials' own namespace this is what faults
+    take that no case has, besides what `documents` gives.
     """
     grants: Grants = {(CORE, "pods"): READ, (CORE, "pods/log"): ("get",)}
     chosen = [FaultChoice(kind=name) for name in faults]
     if by_command([_example(choice.kind, {}) for choice in chosen]):
         grants[CORE, "pods/exec"] = ("create", "get")
+    if {"rolling-restart", *orderly.CHANGING} & set(faults):
+        grants[CORE, "pods"] = (*READ, "delete")
+    chaos = (*MAKE, "update") if namespace == settings.namespace else ("create", "update")
     for choice in chosen:
         family = FAMILIES.get(choice.kind)
         for kind in sorted(_manifests(choice) if family is None else {family.kind}):
-            grants[CHAOS_MESH, kind.lower()] = ("create", "update")
+            grants[CHAOS_MESH, kind.lower()] = chaos
     name = f"{settings.accounts.cluster}-{settings.namespace}"
     _, role, binding = _account(namespace, name, grants)
     subject: dict[str, Json] = {
