@@ -77,9 +77,9 @@ def there(settings: Settings, namespace: str, faults: Sequence[str]) -> list[dic
     """Role and RoleBinding in the namespace of a cluster that runs already, for the steps' account.
 
     Enough to look at its pods, to break them in these ways and to measure it; nothing of it can be
-    made, and removed only pods by faults that restart them. The objects of Chaos Mesh stand in the trials' namespace, but its webhook asks
-    whether who makes them might make them here. In the trials' own namespace this is what faults
-    take that no case has, besides what `documents` gives.
+    made, and removed only pods by faults that restart them. The objects of Chaos Mesh stand in the
+    trials' namespace, but its webhook asks whether who makes them might make them here. In the
+    trials' own namespace this is what faults take that no case has, besides `documents`.
     """
     grants: Grants = {(CORE, "pods"): READ, (CORE, "pods/log"): ("get",)}
     chosen = [FaultChoice(kind=name) for name in faults]
