@@ -42,8 +42,8 @@ from seatrial.verdict import Json
 
 Status = Literal["finished", "interrupted", "failed"]
 
-#: Whose end in anything but order makes a trial one that failed: without them there is no history.
 UNLOOKED = "steady-after: nobody looked whether anything of the faults is left"
+#: Whose end in anything but order makes a trial one that failed: without them there is no history.
 NEEDED = ("preflight", "provision", "prepare", "workload", "final-reads", "steady-after")
 
 
