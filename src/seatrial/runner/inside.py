@@ -280,6 +280,10 @@ class _NemesisBeside:
     async def ready(self) -> str:
         return ""
 
+    @property
+    def lead_s(self) -> float:
+        return 0.0
+
     def begin(self, from_ns: int) -> None:
         self._task = asyncio.create_task(
             self._nemesis.run(self._faults, from_ns, self._stop), name="nemesis"

@@ -105,7 +105,8 @@ class Nemesis:
         if fault.level is not None and self._levels.get(fault.group, (None, 0))[0] != fault.level:
             self._levels[fault.group] = (fault.level, self._clock())
         try:
-            evidence = await self._inject(kind, evidence)
+            planned_ns = load_start_ns + int(fault.start_s * 1e9)
+            evidence = await self._inject(kind, evidence, planned_ns)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
         finally:
             evidence = await self._heal(kind, evidence)
@@ -113,7 +114,7 @@ class Nemesis:
             await self._company.leave(fault.id)
         await self._prove_recovery(kind, evidence)
 
-    async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
+    async def _inject(self, kind: FaultKind, evidence: Evidence, planned_ns: int) -> Evidence:
         fault, victims = evidence.fault, evidence.victims
         began = self._note("inject", evidence, Type.INVOKE)
         error = await _bounded(kind.inject(self._world, fault, victims), self._act_timeout_s)
@@ -124,6 +125,7 @@ class Nemesis:
                 update={
                     "inject_ns": began,
                     "injected_ns": ended if error is None else None,
+                    "late_s": round((began - planned_ns) / 1e9, 3),
                     "effect": proof,
                     "error": error,
                 }
