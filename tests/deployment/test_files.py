@@ -54,6 +54,13 @@ def test_everything_but_the_namespace_is_in_the_namespace(overlay: str) -> None:
     assert outside == {("Namespace", "seatrial")}
 
 
+def test_chaos_mesh_may_break_the_namespace_where_it_filters_them() -> None:
+    """It asks for an annotation (`enableFilterNamespace`), and a label would not do."""
+    (namespace,) = [d for d in documents(".") if d["kind"] == "Namespace"]
+
+    assert namespace["metadata"]["annotations"] == {"chaos-mesh.org/inject": "enabled"}
+
+
 def test_the_linter_has_nothing_against_the_workflows() -> None:
     workflows = [d for d in documents(".") if d["apiVersion"].startswith("argoproj.io")]
 

@@ -21,6 +21,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.kube import access
+from tests.kube.access import Use
+
 Object = dict[str, Any]
 #: An object's path: …/namespaces/NS/PLURAL/NAME, perhaps with a subresource.
 PATH = re.compile(
@@ -63,6 +66,10 @@ class Cluster:
         self.failures: list[Failure] = []
         self.requests: list[tuple[str, str, Any]] = []
         self.denied: set[tuple[str, str]] = set()
+        #: Rights by account (the bearer's token); an account that is not here may do everything.
+        self.rights: dict[str, frozenset[Use]] = {}
+        #: What each account did.
+        self.used: dict[str, set[Use]] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.texts: dict[str, bytes] = {}
         self.command: Callable[[str, str, list[str]], tuple[str, int]] = lambda *_: ("", 0)
@@ -295,6 +302,9 @@ class _Handler(BaseHTTPRequestHandler):
                 failure.times -= 1
         if failure is not None and self._goes_wrong(failure):
             return
+        if (refusal := self._refused(method, path, query)) is not None:
+            self._say(403, refusal)
+            return
         if query.get("watch"):
             self._watch(path, query)
         elif path.endswith("/exec"):
@@ -306,6 +316,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             self._say(code, answer)
+
+    def _account(self) -> str:
+        return str(self.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+    def _refused(self, method: str, path: str, query: Mapping[str, list[str]]) -> Object | None:
+        """What the account may not; what it may is kept."""
+        cluster, account = self.cluster, self._account()
+        apply = self.headers.get("Content-Type") == access.APPLY
+        with cluster.lock:
+            asked = access.uses(method, path, query, apply and path not in cluster.objects)
+            lacking = [one for one in asked if one not in cluster.rights.get(account, asked)]
+            if not lacking:
+                cluster.used.setdefault(account, set()).update(asked)
+                return None
+        return status(403, "Forbidden", f"{account} cannot {lacking[0].verb} {path}")
 
     def _goes_wrong(self, failure: Failure) -> bool:
         """Whether the request is over with it."""
@@ -360,7 +385,9 @@ class _Handler(BaseHTTPRequestHandler):
         resource = asked["resource"] + (
             f"/{asked['subresource']}" if "subresource" in asked else ""
         )
+        use = Use(asked["namespace"], asked["group"], resource, asked["verb"])
         yes = (asked["verb"], resource) not in self.cluster.denied
+        yes = yes and use in self.cluster.rights.get(self._account(), (use,))
         return {**body, "status": {"allowed": yes}}
 
     def _discovery(self, group: str, whole: bool) -> tuple[int, Object]:

@@ -8,7 +8,7 @@ no room, through the plan, which says the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,8 +62,9 @@ class ArgoSite:
         nodes: Sequence[PlacedNode],
         bounds: Bounds = BOUNDS,
         untouched: Mapping[str, PodMark] | None = None,
+        broken_by: Collection[str] = (),
     ) -> None:
-        self._untouched = untouched or {}
+        self._untouched, self._broken_by = untouched or {}, broken_by
         self._bounds = bounds
         self._api, self._run, self._placement = api, run, placement
         self._target = target
@@ -166,9 +167,8 @@ class ArgoSite:
         return self._run.owned(body)
 
     async def _injuries(self) -> list[chaos.Injury]:
-        return await chaos.of_run(
-            self._api, self._run.namespace, selector({RUN_LABEL: self._run.name})
-        )
+        label = selector({RUN_LABEL: self._run.name})
+        return await chaos.of_run(self._api, self._run.namespace, label, self._broken_by)
 
     async def _remove_volumes(self) -> list[str]:
         where = paths.collection("v1", "PersistentVolumeClaim", self._run.namespace)
@@ -240,7 +240,15 @@ class ArgoEngine:
         nodes = cluster.nodes if cluster is not None else _placed(placement, {})
         marks = {} if cluster is None else _untouched(cluster, plan)
         api = await asyncio.to_thread(connect)
-        return ArgoSite(api, run, target, placement, nodes, untouched=marks)
+        return ArgoSite(
+            api,
+            run,
+            target,
+            placement,
+            nodes,
+            untouched=marks,
+            broken_by=rights.chaos_kinds(plan),
+        )
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """A pod of a step is where clients reach the nodes."""
