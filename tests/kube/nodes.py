@@ -77,8 +77,8 @@ class Nodes:
             self.wait(_done(act(*link)))
 
     def broken(self) -> tuple[str, ...]:
-        """What the kernel's tables say is not as it was."""
-        return self._lab.audit()
+        """Links that the kernel's tables do not lead to their nodes."""
+        return self._lab._links.broken()
 
     def run(self, name: str, argv: list[str]) -> tuple[str, int]:
         """A command in the node's network; its output and status."""

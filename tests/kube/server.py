@@ -9,6 +9,7 @@ the controllers (Chaos Mesh, Argo) on the other side.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -446,6 +447,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
         self.end_headers()
         out, code = self.cluster.command(pod, query["container"][0], query["command"])
+        with contextlib.suppress(OSError):  # nobody waits for it any more
+            self._tell_command(out, code)
+        self.close_connection = True
+
+    def _tell_command(self, out: str, code: int) -> None:
         ending: Object = {"status": "Success"}
         if code:
             cause = {"reason": "ExitCode", "message": str(code)}
@@ -458,7 +464,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
         self._frame(0x2, b"\x03" + json.dumps(ending).encode())
         self._frame(0x8, struct.pack(">H", 1000))
-        self.close_connection = True
 
     def _frame(self, opcode: int, data: bytes) -> None:
         size = len(data)
