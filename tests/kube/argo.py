@@ -189,6 +189,7 @@ class Argo:
     def _start(self, pod: Pod) -> None:
         template, folder = pod.template, pod.folder
         account = template["serviceAccountName"]
+        self.cluster.put(paths.pods(NAMESPACE), _object(pod))
         kubeconfig(folder / "tmp", self.cluster, account)
         container = template["container"]
         environment = {
@@ -220,7 +221,7 @@ class Argo:
     def _variable(self, one: Object, pod: Pod) -> str:
         if "value" in one:
             return str(one["value"])
-        fields = {"metadata.name": pod.name, "status.podIP": "127.0.0.1"}
+        fields = {"metadata.name": pod.folder.name, "status.podIP": "127.0.0.1"}
         return fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
 
     def _look(self, pod: Pod) -> Pod | None:
@@ -334,6 +335,12 @@ class Argo:
             f"{one.name}: {one.phase} {one.message}: {one.said[-1500:]}"
             for one in self.pods.values()
         )
+
+
+def _object(pod: Pod) -> Object:
+    containers = [{"name": "wait", "image": "argoexec"}]
+    containers.append({"name": "main", "image": pod.template["container"]["image"]})
+    return {"metadata": {"name": pod.folder.name}, "spec": {"containers": containers}}
 
 
 def _before(task: Object) -> set[str]:

@@ -186,6 +186,7 @@ class Kubelet(ChaosMesh):
         with self.hosts.open("a", encoding="ascii") as file:
             file.writelines(lines)
         spec = body["spec"]["template"]["spec"]
+        self.images = {one["name"]: one["image"] for one in spec["containers"]}
         labels = body["spec"]["template"]["metadata"]["labels"]
         for pod, node in self._node.items():
             self.cluster.put(

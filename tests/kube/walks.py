@@ -189,6 +189,7 @@ def green(folder: Path) -> None:
         assert len([*(kept / "evidence").iterdir()]) == 2
         assert (kept / "steps/collect/logs").is_dir()
         nothing_left(found)
+        assert found.kubelet.images["probe"] == Settings().image
         print(json.dumps({a: sorted(map(astuple, u)) for a, u in found.cluster.used.items()}))
 
 

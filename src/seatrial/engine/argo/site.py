@@ -39,6 +39,8 @@ ACT_SLACK_S = 15.0
 #: Where the step with the load listens.
 LINE_PORT = 7433
 MANAGER = "seatrial"
+#: The container of a step's pod that runs the step, as Argo calls it.
+MAIN = "main"
 #: What we made is ours to change, whoever touched it since.
 FORCE = {"fieldManager": MANAGER, "force": "true"}
 
@@ -211,10 +213,11 @@ class ArgoEngine:
 
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Make the target, or find the one that runs; its life ends with the Workflow's."""
-        run, target = of_environment(), _target(plan)
-        placement = _placement(target, plan, run)
+        run = of_environment()
         api = await asyncio.to_thread(connect)
         try:
+            target = _target(plan, await own_image(api, run))
+            placement = _placement(target, plan, run)
             for body in placement.objects:
                 await apply(api, run.owned(body))
             ready = await _all_ready(api, placement)
@@ -268,8 +271,23 @@ async def apply(api: Api, body: Object) -> Object:
     return await api.patch(path, body, APPLY, FORCE)
 
 
-def _target(plan: Plan) -> Target:
-    return targets.make(plan.target.name, plan.target.settings)
+async def own_image(api: Api, run: Run) -> str:
+    """The image that this pod runs, whoever named it: the container `probe` of a target's pods
+    has the same. "" outside of a pod of Argo's."""
+    found = await api.find(f"{paths.pods(run.namespace)}/{run.pod_name}") if run.pod_name else None
+    containers = ((found or {}).get("spec") or {}).get("containers") or ()
+    return next((str(one["image"]) for one in containers if one["name"] == MAIN), "")
+
+
+def _target(plan: Plan, image: str = "") -> Target:
+    """The plan's target; its `probe_image` is `image` where the plan names none."""
+    target = targets.make(plan.target.name, plan.target.settings)
+    if not image or not isinstance(target, Placed):
+        return target
+    given = plan.target.settings.get("kubernetes") or {}
+    assert isinstance(given, Mapping), "the settings were checked"
+    settings = {**plan.target.settings, "kubernetes": {"probe_image": image, **given}}
+    return targets.make(plan.target.name, settings)
 
 
 def _placement(target: Target, plan: Plan, run: Run) -> Placement:
