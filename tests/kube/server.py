@@ -9,7 +9,6 @@ the controllers (Chaos Mesh, Argo) on the other side.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import re
@@ -73,8 +72,12 @@ class Cluster:
         self.used: dict[str, set[Use]] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.texts: dict[str, bytes] = {}
+        #: Answers of what is no object, by path.
+        self.answers: dict[str, tuple[int, bytes]] = {}
         self.command: Callable[[str, str, list[str]], tuple[str, int]] = lambda *_: ("", 0)
         self.when: Callable[[str, str, Object], None] = lambda *_: None
+        #: The server's own clock; None: this machine's.
+        self.date: Callable[[], str] | None = None
         self.version = 0
         self.lock = threading.RLock()
         self.ending = False
@@ -213,6 +216,14 @@ class Cluster:
                 ],
             }
 
+    def listed_everywhere(self, root: str, plural: str, query: Mapping[str, list[str]]) -> Object:
+        """GET of a kind in all namespaces, or of one that has none."""
+        with self.lock:
+            folders = {path.rpartition("/")[0] for path in self.objects}
+            mine = [f for f in folders if f.startswith(root) and f.endswith(f"/{plural}")]
+            found = [one for f in sorted(mine) for one in self.listed(f, query)["items"]]
+            return {"kind": "List", "metadata": {}, "items": found}
+
     def watched(self, where: str, query: Mapping[str, list[str]]) -> Iterator[Object]:
         """Events of a collection from a version on, until the client's timeout."""
         after = int((query.get("resourceVersion") or [str(self.version)])[0] or 0)
@@ -273,6 +284,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header `Date`."""
+        told = self.cluster.date
+        return super().date_time_string(timestamp) if told is None else told()
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -354,13 +370,22 @@ class _Handler(BaseHTTPRequestHandler):
         cluster = self.cluster
         if path in cluster.texts:
             return 200, cluster.texts[path]
+        if path in cluster.answers:
+            return cluster.answers[path]
+        if path.endswith("/localsubjectaccessreviews"):
+            user = body["spec"]["user"].rpartition(":")[2]
+            return 201, self._review(body, user)
+        if method == "GET" and (found := ALL.fullmatch(path)):
+            return 200, cluster.listed_everywhere(found["root"], found["plural"], query)
         if path == "/version":
             return 200, {"gitVersion": "v1.34.9"}
         if path.endswith("/selfsubjectaccessreviews"):
-            return 201, self._review(body)
+            return 201, self._review(body, self._account())
         if found := re.fullmatch(r"/apis/([^/]+)(/[^/]+)?", path):
             return self._discovery(found[1], bool(found[2]))
         found = PATH.fullmatch(path)
+        if found is None and method == "GET" and path in cluster.objects:
+            return 200, cluster.objects[path]
         if found is None:
             return 404, status(404, "NotFound", f"no such path: {path}")
         where, name = found["where"], found["name"]
@@ -381,14 +406,14 @@ class _Handler(BaseHTTPRequestHandler):
             return cluster.patched(whole, body, self.headers.get("Content-Type", ""))
         return cluster.deleted(whole)
 
-    def _review(self, body: Object) -> Object:
+    def _review(self, body: Object, account: str) -> Object:
         asked = body["spec"]["resourceAttributes"]
         resource = asked["resource"] + (
             f"/{asked['subresource']}" if "subresource" in asked else ""
         )
         use = Use(asked["namespace"], asked["group"], resource, asked["verb"])
         yes = (asked["verb"], resource) not in self.cluster.denied
-        yes = yes and use in self.cluster.rights.get(self._account(), (use,))
+        yes = yes and use in self.cluster.rights.get(account, (use,))
         return {**body, "status": {"allowed": yes}}
 
     def _discovery(self, group: str, whole: bool) -> tuple[int, Object]:
@@ -447,11 +472,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
         self.end_headers()
         out, code = self.cluster.command(pod, query["container"][0], query["command"])
-        with contextlib.suppress(OSError):  # nobody waits for it any more
-            self._tell_command(out, code)
-        self.close_connection = True
-
-    def _tell_command(self, out: str, code: int) -> None:
         ending: Object = {"status": "Success"}
         if code:
             cause = {"reason": "ExitCode", "message": str(code)}
@@ -464,6 +484,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
         self._frame(0x2, b"\x03" + json.dumps(ending).encode())
         self._frame(0x8, struct.pack(">H", 1000))
+        self.close_connection = True
 
     def _frame(self, opcode: int, data: bytes) -> None:
         size = len(data)

@@ -229,52 +229,6 @@ def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
     assert f"{PODCHAOS}/lives" in cluster.objects
 
 
-# ── doctor ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _findings(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
-    assert main(["doctor", "--cluster", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    return {row["name"]: (row["status"], row["meaning"]) for row in rows}
-
-
-def test_doctor_says_what_an_empty_cluster_lacks(
-    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each thing by itself, with its mend."""
-    found = _findings(capsys)
-    assert found["API server"] == ("ok", "Kubernetes v1.34.9")
-    assert found["clock"][0] == "ok"
-    assert {name for name, (status, _) in found.items() if status == "missing"} == {
-        "namespace",
-        "Argo Workflows",
-        "Chaos Mesh",
-        "chaos daemon",
-        "service accounts",
-        "artifact store",
-    }
-
-
-def test_doctor_names_rights_that_are_not_there(
-    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By SelfSubjectAccessReview; what may not be looked at is said to be so."""
-    cluster.denied.add(("create", "workflows"))
-    cluster.fail("GET", "daemonsets", 403, reason="Forbidden")
-    found = _findings(capsys)
-    assert found["your rights"] == ("limited", "not: create workflows.argoproj.io in seatrial")
-    assert found["chaos daemon"] == ("limited", "this account may not look at it")
-
-
-def test_doctor_without_a_cluster(
-    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No kubeconfig is an error with a hint; a server that refuses ends the list."""
-    cluster.fail("GET", "/version", 401, times=9, reason="Unauthorized")
-    found = _findings(capsys)
-    assert list(found) == ["API server"]
-
-
 # ── fetch ────────────────────────────────────────────────────────────────────────────────────
 
 

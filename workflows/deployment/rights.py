@@ -127,17 +127,20 @@ def _kinds(manifest: Mapping[str, Json]) -> Iterable[str]:
             yield kind
 
 
-def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
-    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
+def wanted(settings: Settings, cases: Iterable[str] = ()) -> dict[str, Grants]:
+    """What each account needs for `cases` (all if none is named)."""
     accounts = settings.accounts
-    names = tuple(cases) or tuple(CASES)
-    wanted = {
+    return {
         accounts.judge: judge(),
         accounts.load: load(),
-        accounts.cluster: cluster(names),
+        accounts.cluster: cluster(tuple(cases) or tuple(CASES)),
     }
+
+
+def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
+    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
     made: list[dict[str, Json]] = []
-    for name, grants in wanted.items():
+    for name, grants in wanted(settings, cases).items():
         made += _account(settings.namespace, name, grants)
     return made
 

@@ -126,19 +126,22 @@ async def resources(api: Api, group: str) -> frozenset[str]:
 
 async def allowed(api: Api, right: Right) -> bool:
     """Whether this account has the right."""
+    body: dict[str, Json] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes(right)},
+    }
+    answer = await api.create(REVIEW, body)
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def attributes(right: Right) -> dict[str, Json]:
+    """A right as a review of access asks for it."""
     resource, _, sub = right.resource.partition("/")
-    attributes: dict[str, Json] = {
+    made: dict[str, Json] = {
         "namespace": right.namespace,
         "group": right.group,
         "resource": resource,
         "verb": right.verb,
     }
-    if sub:
-        attributes["subresource"] = sub
-    body: dict[str, Json] = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = await api.create(REVIEW, body)
-    return bool((answer.get("status") or {}).get("allowed"))
+    return {**made, "subresource": sub} if sub else made
