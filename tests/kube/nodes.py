@@ -26,6 +26,7 @@ from tests.kube.server import Cluster, Object
 
 T = TypeVar("T")
 START_S = 60.0
+CLAIMS = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
 COMMAND_S = 60.0
 PAUSE_IMAGE = "gcr.io/google-containers/pause:latest"
 
@@ -185,6 +186,11 @@ class Kubelet(ChaosMesh):
             lines.append(f"{address} {pod}.{service}.{NAMESPACE}.svc\n")
         with self.hosts.open("a", encoding="ascii") as file:
             file.writelines(lines)
+        for pod in self._node:
+            for claim in body["spec"].get("volumeClaimTemplates", []):
+                name = f"{claim['metadata']['name']}-{pod}"
+                made = {**claim, "metadata": {**claim["metadata"], "name": name}}
+                self.cluster.put(CLAIMS, made)
         spec = body["spec"]["template"]["spec"]
         self.images = {one["name"]: one["image"] for one in spec["containers"]}
         labels = body["spec"]["template"]["metadata"]["labels"]

@@ -215,6 +215,27 @@ def test_stop_ends_faults_of_steps_that_are_dead(
     assert any("fault-1" in line for line in said)
 
 
+def test_stopping_a_campaign_stops_its_trials_that_still_run(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is over stays as it is; where nothing runs there is nothing to do."""
+    for name, phase in (("one", "Running"), ("two", "Succeeded"), ("other", "Running")):
+        body = workflow(phase)
+        label = "another" if name == "other" else "night-1"
+        body["metadata"] |= {"name": name, "labels": {"seatrial/campaign": label}}
+        cluster.put(WORKFLOWS, body)
+    assert main(["stop", "--campaign", "night-1"]) == 0
+    assert "1 of 2 trials of night-1 still run" in capsys.readouterr().err
+    stopped = [
+        body["metadata"]["name"]
+        for path, body in cluster.objects.items()
+        if path.startswith(WORKFLOWS) and "shutdown" in body["spec"]
+    ]
+    assert stopped == ["one"]
+    assert main(["stop", "--campaign", "a-night-that-went-well"]) == 0
+    assert main(["stop", "--campaign", "night-1", "--all"]) == 64
+
+
 def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
     cluster: Cluster, mesh: ChaosMesh, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +248,32 @@ def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
     assert main(["reap", "--engine", "argo"]) == 0
     assert f"{PODCHAOS}/left" not in cluster.objects
     assert f"{PODCHAOS}/lives" in cluster.objects
+
+
+def test_reap_takes_down_the_target_of_a_run_that_was_terminated(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such a Workflow has no exit handler; one that kept its target on purpose keeps it."""
+    runs_of = {
+        "terminated": (),
+        "red": (node("teardown", "Failed"),),
+        "kept": ({**node("teardown", "Skipped"), "type": "Skipped"},),
+    }
+    sets = paths.collection("apps/v1", "StatefulSet", NAMESPACE)
+    claims = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
+    for name, nodes in runs_of.items():
+        body = workflow("Failed", *nodes)
+        body["metadata"]["name"] = name
+        cluster.put(WORKFLOWS, body)
+        for where in (sets, claims):
+            cluster.put(where, {"metadata": {"name": name, "labels": {"seatrial/run": name}}})
+    assert main(["reap", "--engine", "argo", "--dry-run"]) == 0
+    told = "there is: StatefulSet terminated of terminated, which was terminated"
+    assert told in capsys.readouterr().out
+    assert main(["reap", "--engine", "argo"]) == 0
+    for where in (sets, claims):
+        left = [path for path in cluster.objects if path.startswith(where)]
+        assert left == [f"{where}/red", f"{where}/kept"]
 
 
 # ── fetch ────────────────────────────────────────────────────────────────────────────────────

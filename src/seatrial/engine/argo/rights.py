@@ -54,11 +54,14 @@ def of_plan(
     if any(_by_command(fault.kind) for fault in plan.faults):
         # A WebSocket begins with a GET, for which "get" is asked, by newer servers "create" too.
         found += _rights(target_namespace, "", "pods/exec", ("get", "create"))
+    made = tuple(made)
     for version, kind in made:
         group = version.partition("/")[0] if "/" in version else ""
-        found += _rights(
-            own, group, paths.PLURALS[version, kind], ("get", "create", "patch", "delete")
-        )
+        verbs = ("get", "watch", "create", "patch", "delete")
+        found += _rights(own, group, paths.PLURALS[version, kind], verbs)
+    if any(kind == "StatefulSet" for _, kind in made):
+        volumes = ("get", "list", "watch", "delete")
+        found += _rights(own, "", "persistentvolumeclaims", volumes)
     return tuple(sorted(set(found)))
 
 

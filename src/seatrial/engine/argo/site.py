@@ -177,7 +177,7 @@ class ArgoSite:
         try:
             found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
         except ApiError as error:
-            return [] if error.status in (403, 404) else [str(error)]
+            return [f"volumes were not looked for: {error}"]
         left = []
         for one in found:
             body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **one}
