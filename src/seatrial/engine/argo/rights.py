@@ -54,11 +54,14 @@ def of_plan(
     if any(_by_command(fault.kind) for fault in plan.faults):
         # A WebSocket begins with a GET, for which "get" is asked, by newer servers "create" too.
         found += _rights(target_namespace, "", "pods/exec", ("get", "create"))
+    made = tuple(made)
     for version, kind in made:
         group = version.partition("/")[0] if "/" in version else ""
-        found += _rights(
-            own, group, paths.PLURALS[version, kind], ("get", "create", "patch", "delete")
-        )
+        verbs = ("get", "watch", "create", "patch", "delete")
+        found += _rights(own, group, paths.PLURALS[version, kind], verbs)
+    if any(kind == "StatefulSet" for _, kind in made):
+        volumes = ("get", "list", "watch", "delete")
+        found += _rights(own, "", "persistentvolumeclaims", volumes)
     return tuple(sorted(set(found)))
 
 
@@ -126,19 +129,22 @@ async def resources(api: Api, group: str) -> frozenset[str]:
 
 async def allowed(api: Api, right: Right) -> bool:
     """Whether this account has the right."""
+    body: dict[str, Json] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes(right)},
+    }
+    answer = await api.create(REVIEW, body)
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def attributes(right: Right) -> dict[str, Json]:
+    """A right as a review of access asks for it."""
     resource, _, sub = right.resource.partition("/")
-    attributes: dict[str, Json] = {
+    made: dict[str, Json] = {
         "namespace": right.namespace,
         "group": right.group,
         "resource": resource,
         "verb": right.verb,
     }
-    if sub:
-        attributes["subresource"] = sub
-    body: dict[str, Json] = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = await api.create(REVIEW, body)
-    return bool((answer.get("status") or {}).get("allowed"))
+    return {**made, "subresource": sub} if sub else made
