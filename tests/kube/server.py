@@ -32,6 +32,7 @@ PATH = re.compile(
 )
 ALL = re.compile(r"(?P<root>/(?:api/v1|apis/[^/]+/[^/]+))/(?P<plural>[a-z]+)$")
 WATCH_POLL_S = 0.01
+STRATEGIC = "application/strategic-merge-patch"
 
 
 @dataclass
@@ -184,7 +185,9 @@ class Cluster:
                 if kind != "application/apply-patch+yaml":
                     return 404, status(404, "NotFound", path)
                 return 201, self._store("ADDED", path, body)
-            made = merged(self.objects[path], body)
+            made = merged(self.objects[path], body, by_name=kind.startswith(STRATEGIC))
+            if "spec" in body:
+                made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
             if made["metadata"].get("deletionTimestamp") and not made["metadata"].get("finalizers"):
                 self.remove(path)
                 return 200, made
@@ -250,8 +253,13 @@ def status(code: int, reason: str, message: str) -> Object:
     }
 
 
-def merged(old: Any, new: Any) -> Any:
-    """RFC 7386."""
+def merged(old: Any, new: Any, *, by_name: bool = False) -> Any:
+    """RFC 7386; `by_name` as Kubernetes' own patch does it: objects of a list by their names."""
+    if by_name and isinstance(new, list) and new and all(isinstance(each, dict) for each in new):
+        there = {each["name"]: each for each in old or ()}
+        changed = {each["name"]: each for each in new}
+        rest = [merged(each, changed.pop(name, {}), by_name=True) for name, each in there.items()]
+        return [*rest, *changed.values()]
     if not isinstance(new, dict):
         return new
     made = dict(old) if isinstance(old, dict) else {}
@@ -259,7 +267,7 @@ def merged(old: Any, new: Any) -> Any:
         if value is None:
             made.pop(key, None)
         else:
-            made[key] = merged(made.get(key), value)
+            made[key] = merged(made.get(key), value, by_name=by_name)
     return made
 
 

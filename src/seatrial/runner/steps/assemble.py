@@ -182,6 +182,7 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         versions={
             **(load.versions if load else {"seatrial": __version__}),
             **(versions.versions if versions else {}),
+            **(cluster.versions if cluster else {}),
         },
         host=load.host if load else {},
         nodes=nodes,
