@@ -375,6 +375,12 @@ class World(Protocol):
         """By how many seconds the node's clock is ahead of this machine's, as the node says."""
         ...
 
+    # ── for proofs that hold on every engine ─────────────────────────────────────────────────
+
+    def carried_out(self, shape: Shape) -> Shape:
+        """What this engine's links make of a shape that was asked for: what a proof expects."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""

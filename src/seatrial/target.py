@@ -139,7 +139,8 @@ class Placement:
     pod is made anew; "" is the pod's own address), `ports` port names to numbers. `container` is
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
-    what makes the target, in order; none where it runs already.
+    what makes the target, in order; none where it runs already. `volume` is where a node's data
+    is mounted in the container of the node, which is called `node` ("": the pod's first).
     """
 
     namespace: str
@@ -149,6 +150,8 @@ class Placement:
     container: str = ""
     process: str = ""
     objects: tuple[Mapping[str, Json], ...] = ()
+    volume: str = ""
+    node: str = ""
 
 
 @runtime_checkable

@@ -68,7 +68,7 @@ class ArgoSite:
         self._api, self._run, self._placement = api, run, placement
         self._target = target
         self._nodes = tuple(node.node() for node in nodes)
-        self._world = ClusterWorld(api, target, self._nodes, placement)
+        self._world = ClusterWorld(api, target, self._nodes, placement, run)
         self._board = ConfigMapBoard(api, run)
 
     @property

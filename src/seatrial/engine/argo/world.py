@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from seatrial.engine.argo import inside, pods
+from seatrial.engine.argo import inside, netem, pods
 from seatrial.engine.argo.api import Api, ApiError
+from seatrial.engine.argo.links import Link, Links
 from seatrial.engine.argo.pods import PodState
+from seatrial.engine.argo.run import Run
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, Shape
+from seatrial.fault import CLUSTER, Arrivals, Shape, Traffic
 from seatrial.target import Node, Placement, Target
 
 #: How soon a node that is not ready is asked again.
@@ -25,8 +27,6 @@ READY_POLL_S = 0.2
 #: Connections that make one reading of a link, and how long each may take.
 TRIES = 5
 TRY_S = 1.0
-
-Link = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,11 @@ class ClusterWorld:
     """`seatrial.fault.World`, as far as a cluster can do it; the rest raises `Unavailable`."""
 
     def __init__(
-        self, api: Api, target: Target, nodes: Sequence[Node], placement: Placement
+        self, api: Api, target: Target, nodes: Sequence[Node], placement: Placement, run: Run
     ) -> None:
         self.api, self.placement = api, placement
-        self._target = target
+        self.links = Links(api, placement, [node.name for node in nodes], run)
+        self.target = target
         self._nodes = {node.name: node for node in nodes}
 
     @property
@@ -85,14 +86,14 @@ class ClusterWorld:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while (left := deadline - loop.time()) > 0:
-            if await self._target.ready(self._nodes[node], left):
+            if await self.target.ready(self._nodes[node], left):
                 return True
             await asyncio.sleep(min(READY_POLL_S, max(0.0, deadline - loop.time())))
         return False
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
         """Who plays which role now; asks the target."""
-        return await self._target.locate(tuple(self._nodes.values()))
+        return await self.target.locate(tuple(self._nodes.values()))
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
@@ -128,13 +129,9 @@ class ClusterWorld:
         name = signals.Signals(signal).name.removeprefix("SIG")
         await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
 
-    def leases(self, source: str, destination: str) -> int:
-        """Nothing here cuts links but Chaos Mesh, which keeps its own books."""
-        return 0
-
-    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
-        """None by our books, for the same reason."""
-        return {}
+    async def process(self, node: str) -> Process | None:
+        """The node's process, without standing still."""
+        return await self.api.run(lambda: self._process(node))
 
     def _process(self, node: str) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""
@@ -161,6 +158,26 @@ class ClusterWorld:
         )
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
+
+    def leases(self, source: str, destination: str) -> int:
+        """How many faults cut this direction, as `links.look_up` or a measurement last saw it."""
+        return self.links.books.cuts.get((source, destination), 0)
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction, as `links.look_up` or a measurement last saw it."""
+        return self.links.books.shapes.get((source, destination), {})
+
+    def carried_out(self, shape: Shape) -> Shape:
+        """What netem makes of it."""
+        return netem.carried_out(shape)
+
+    async def measure(self, traffic: Mapping[Link, Traffic]) -> Mapping[Link, Arrivals]:
+        """Datagrams between the pods; raises `Unavailable` where none can be sent."""
+        return await self.links.measure(traffic)
+
+    async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
+        """Whether a datagram sent in the source's pod gets to the destination's."""
+        return await self.links.reaches(source, destination)
 
     async def passages(self, links: Sequence[Link]) -> Mapping[Link, Passage]:
         """Connect over each link, from inside of the source's pod to the destination's ports.
