@@ -6,14 +6,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from itertools import permutations
 
 import pytest
 
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.links import Links
 from seatrial.engine.argo.world import ClusterWorld
-from seatrial.errors import Unavailable
 from seatrial.fault import Traffic
 from seatrial.target import Node
 from tests.kube.cluster import NAMESPACE, NODES, RUN, ThreePods, pod_path

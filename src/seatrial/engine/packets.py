@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from seatrial.fault import Arrivals, Traffic
+from seatrial.readings import Arrivals, Traffic
 
 #: IPv4 and UDP headers without options.
 HEADERS_BYTES = 28

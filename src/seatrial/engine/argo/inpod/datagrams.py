@@ -14,6 +14,7 @@ Moments are this machine's: whoever joins both ends must know how far their cloc
 from __future__ import annotations
 
 import json
+import math
 import select
 import sys
 import time
@@ -30,7 +31,7 @@ from seatrial.engine.packets import (
     throughput,
     udp_socket,
 )
-from seatrial.fault import Arrivals, Traffic
+from seatrial.readings import Arrivals, Traffic
 
 #: How long the other side may take for its next line.
 WORD_S = 30.0
@@ -38,6 +39,8 @@ WORD_S = 30.0
 LISTEN_S_MAX = 25.0
 #: Datagrams sent for one direction before arrivals are looked at again.
 _BURST = 16
+#: When everything has arrived, second copies are waited for so long.
+_QUIET_S = 0.05
 _ANY = "0.0.0.0"
 
 
@@ -47,14 +50,15 @@ def main() -> None:
     senders = {
         name: Sender(udp_socket(_ANY), Traffic(*plan)) for name, plan in spec["sends"].items()
     }
-    receivers = {name: Receiver(udp_socket(_ANY)) for name in spec["gets"]}
+    expected = {name: Traffic(*plan) for name, plan in spec["gets"].items()}
+    receivers = {name: Receiver(udp_socket(_ANY)) for name in expected}
     _say({"ports": {name: one.socket.getsockname()[1] for name, one in receivers.items()}})
     begin = _hear()
     for name, sender in senders.items():
         address, port = begin["peers"][name]
         sender.socket.connect((address, port))
-    exchange([*senders.values()], [*receivers.values()], float(begin["listen_s"]))
-    expected = {name: Traffic(*plan) for name, plan in spec["gets"].items()}
+    hoped = [(one, expected[name].packets) for name, one in receivers.items()]
+    exchange([*senders.values()], hoped, float(begin["listen_s"]))
     _say(
         {
             "sent": {n: [one.sent, one.first_ns, one.last_ns] for n, one in senders.items()},
@@ -63,27 +67,46 @@ def main() -> None:
     )
 
 
-def exchange(senders: Sequence[Sender], receivers: Sequence[Receiver], listen_s: float) -> None:
-    """Send all at their moments and note what arrives, for `listen_s` seconds."""
+def exchange(
+    senders: Sequence[Sender], receivers: Sequence[tuple[Receiver, int]], listen_s: float
+) -> None:
+    """Send all at their moments and note what arrives, for `listen_s` seconds at the most.
+
+    With each receiver goes how many datagrams are sent to it: when all are there, and all is
+    sent, it is over but for a moment for second copies.
+    """
     begin, end = time.monotonic(), min(listen_s, LISTEN_S_MAX)
     poll = select.epoll()
     try:
-        notes = {one.socket.fileno(): one.receive for one in receivers}
+        notes = {one.socket.fileno(): one.receive for one, _ in receivers}
         for descriptor in notes:
             poll.register(descriptor, select.EPOLLIN)
         while (now := time.monotonic() - begin) < end:
-            left_s = end - now
-            for sender in senders:
-                plan = sender.traffic
-                due = min(plan.packets, int(now / plan.interval_s) + 1)
-                for _ in range(min(_BURST, due - sender.sent)):
-                    sender.send()
-                if sender.sent < plan.packets:
-                    left_s = min(left_s, sender.sent * plan.interval_s - now)
+            left_s = min(end - now, _send_due(senders, now))
+            if _is_complete(senders, receivers):
+                end, left_s = min(end, now + _QUIET_S), min(left_s, _QUIET_S)
             for descriptor, _ in poll.poll(max(0.0, left_s)):
                 notes[descriptor]()
     finally:
         poll.close()
+
+
+def _send_due(senders: Sequence[Sender], now: float) -> float:
+    """Send what should be under way by now; how long until the next one (infinite: none)."""
+    left_s = math.inf
+    for sender in senders:
+        plan = sender.traffic
+        due = min(plan.packets, int(now / plan.interval_s) + 1)
+        for _ in range(min(_BURST, due - sender.sent)):
+            sender.send()
+        if sender.sent < plan.packets:
+            left_s = min(left_s, sender.sent * plan.interval_s - now)
+    return left_s
+
+
+def _is_complete(senders: Sequence[Sender], receivers: Sequence[tuple[Receiver, int]]) -> bool:
+    sent = all(one.sent == one.traffic.packets for one in senders)
+    return sent and all(len(one.arrivals) >= hoped for one, hoped in receivers)
 
 
 def told(traffic: Traffic, receiver: Receiver) -> dict[str, Any]:
