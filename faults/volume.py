@@ -26,7 +26,7 @@ CALLS: Mapping[str, tuple[io.Method, ...]] = {
     "rename": ("rename",),
 }
 #: Where a node's data volume is mounted in its container.
-VOLUME_PATH = "/var/lib/seatrial"
+VOLUME_PATH = "/seatrial/data"
 FUSE = Path("/dev/fuse")
 
 

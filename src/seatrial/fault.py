@@ -376,3 +376,12 @@ class OnVolumes(Protocol):
     def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
         """What it needs with these options."""
         ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A kind that must see how things are before it breaks them, which takes its time."""
+
+    async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
+        """See how things are; `inject` comes next. What it finds wrong is told by the proofs."""
+        ...

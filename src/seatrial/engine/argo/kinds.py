@@ -25,6 +25,9 @@ from seatrial.engine.argo.run import Run
 from seatrial.engine.argo.world import ClusterWorld
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.fault import SIZES, FaultKind, PlannedFault, Proof, World
+from seatrial.faults.container_kill import CONTAINER
+from seatrial.faults.volume import VOLUME_PATH
+from seatrial.target import Placement
 from seatrial.verdict import Json
 
 #: Done by commands in the pods: Chaos Mesh has nothing like them.
@@ -35,6 +38,8 @@ READY_S: Final = 25.0
 _ON_RUNNING: Final = ("clock", "io", "stress", "time", "jvm", "kernel", "block")
 #: Faults that a database may rightly end at; its container is then started without them.
 _MAY_END_IT: Final = ("io-error", "io", "stress-memory", "stress", "jvm", "kernel")
+#: Objects that act in one container: the pod's first unless they say which.
+_IN_CONTAINERS: Final = ("IOChaos", "StressChaos", "TimeChaos", "DNSChaos", "JVMChaos")
 _EOL: Final = "\n"
 
 
@@ -198,7 +203,7 @@ class OnCluster:
             [place.pods[node] for node in cluster.nodes],
             place.namespace,
         )
-        made = chaos.parts(whole)
+        made = [_fitted(one, place) for one in chaos.parts(whole)]
         parts = alike(fault, victims, place) or (fault,)
         written = links.entry(parts, victims, cluster.nodes)
         noted = made[0]["metadata"].get("annotations") or {}
@@ -251,6 +256,18 @@ class OnCluster:
             if await cluster.api.find(f"{where}/{one.name}") is not None:
                 left.append(f"{one.kind} {one.name}")
         return left
+
+
+def _fitted(body: Object, placement: Placement) -> Object:
+    """The object for this target: which container is the node, and where its data is mounted."""
+    spec = dict(body["spec"])
+    if placement.volume and spec.get("volumePath") == VOLUME_PATH:
+        spec["volumePath"] = placement.volume
+    if placement.node and spec.get("containerNames") == [CONTAINER]:
+        spec["containerNames"] = [placement.node]
+    elif placement.node and body["kind"] in _IN_CONTAINERS:
+        spec.setdefault("containerNames", [placement.node])
+    return {**body, "spec": spec}
 
 
 def _cluster(world: World) -> ClusterWorld:

@@ -200,52 +200,34 @@ class Links:
         part = sorted({node for link in traffic for node in link})
         if not part:
             return {}
-        threads = ThreadPoolExecutor(len(part), thread_name_prefix="datagrams")
-        loop, sessions = asyncio.get_running_loop(), dict[str, inside.Session]()
+        place, talk = self._placement, _Talk()
+        listen_s = SKEW_S + max(
+            plan.packets * plan.interval_s + plan.patience_s for plan in traffic.values()
+        )
 
         def begin(node: str) -> dict[str, int]:
-            place = self._placement
-            sessions[node] = session = inside.Session(
+            session = inside.Session(
                 self._api, place.namespace, place.pods[node], place.container, PROGRAM, stdin=True
             )
+            talk.keep(node, session)
             session.say(json.dumps(_part(traffic, node)))
             ports: dict[str, int] = json.loads(session.line(READY_S))["ports"]
             return ports
 
-        def end(node: str, word: str, listen_s: float) -> Any:
-            sessions[node].say(word)
-            return json.loads(sessions[node].rest(listen_s + END_S))
+        def end(node: str) -> dict[str, Any]:
+            talk.sessions[node].say(_word(traffic, node, ready, there, listen_s))
+            told: dict[str, Any] = json.loads(talk.sessions[node].rest(listen_s + END_S))
+            return told
 
-        try:
-            ready = dict(zip(part, await self._each(loop, threads, begin, part), strict=True))
-            listen_s = SKEW_S + max(
-                plan.packets * plan.interval_s + plan.patience_s for plan in traffic.values()
-            )
-            told = await asyncio.gather(
-                *(
-                    loop.run_in_executor(
-                        threads, end, node, _word(traffic, node, ready, there, listen_s), listen_s
-                    )
-                    for node in part
-                )
-            )
-        except (KeyError, ValueError) as error:
-            raise Unavailable(f"the probes in the pods do not understand it: {error}") from None
-        finally:
-            for session in sessions.values():
-                with contextlib.suppress(OSError):
-                    session.close()
-            threads.shutdown(wait=False, cancel_futures=True)
-        return _joined(traffic, dict(zip(part, told, strict=True)))
-
-    @staticmethod
-    async def _each(
-        loop: asyncio.AbstractEventLoop,
-        threads: ThreadPoolExecutor,
-        work: Callable[[str], dict[str, int]],
-        names: Sequence[str],
-    ) -> list[dict[str, int]]:
-        return await asyncio.gather(*(loop.run_in_executor(threads, work, one) for one in names))
+        with ThreadPoolExecutor(len(part), thread_name_prefix="datagrams") as threads:
+            try:
+                ready = await _for_each(threads, begin, part)
+                told = await _for_each(threads, end, part)
+            except (KeyError, ValueError) as error:
+                raise Unavailable(f"the probes in the pods are of another kind: {error}") from None
+            finally:
+                talk.end()
+        return _joined(traffic, told)
 
     def _on_one_axis(
         self, raw: Mapping[Link, Arrivals], there: Mapping[str, PodState]
@@ -264,6 +246,41 @@ class Links:
                 seen = replace(seen, latencies_ms=tuple(t - apart for t in seen.latencies_ms))
             out[source, destination] = seen
         return out
+
+
+@dataclass(slots=True)
+class _Talk:
+    """Sessions with the programs, which end together."""
+
+    sessions: dict[str, inside.Session] = field(default_factory=dict)
+    ended: bool = False
+
+    def keep(self, node: str, session: inside.Session) -> None:
+        """One more; closed at once if all is over."""
+        self.sessions[node] = session
+        if self.ended:
+            session.close()
+
+    def end(self) -> None:
+        """Close all; those who wait for a word get none."""
+        self.ended = True
+        for session in tuple(self.sessions.values()):
+            with contextlib.suppress(OSError):
+                session.close()
+
+
+async def _for_each(
+    threads: ThreadPoolExecutor, work: Callable[[str], dict[str, Any]], names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Do it for each name in a thread; the first failure is raised when all have ended."""
+    loop = asyncio.get_running_loop()
+    found = await asyncio.gather(
+        *(loop.run_in_executor(threads, work, one) for one in names), return_exceptions=True
+    )
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return dict(zip(names, cast("list[dict[str, Any]]", found), strict=True))
 
 
 def clocks(

@@ -19,14 +19,20 @@ from seatrial.engine.argo.links import Link, Links
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, Arrivals, Shape, Traffic
-from seatrial.target import Node, Placement, Target
+from seatrial.fault import CLUSTER, Arrivals, Burnt, DiskCall, Shape, Traffic
+from seatrial.target import Clock, Node, Placement, Target
 
 #: How soon a node that is not ready is asked again.
 READY_POLL_S = 0.2
 #: Connections that make one reading of a link, and how long each may take.
 TRIES = 5
 TRY_S = 1.0
+#: How long a container that ended may take until its node answers again.
+RESTART_S = 20.0
+#: How long the calls on a disk may take.
+DISK_S = 12.0
+#: What Chaos Mesh starts for StressChaos.
+WORKERS = ("stress-ng", "memStress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,13 @@ class ClusterWorld:
         """The node's process, without standing still."""
         return await self.api.run(lambda: self._process(node))
 
+    async def restart(self, node: str) -> None:
+        """The kubelet starts containers; this waits until the node answers, within a bound."""
+        await self.ready(node, RESTART_S)
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """Nobody here takes the end of a process for unplanned but `ArgoSite.unplanned`."""
+
     def _process(self, node: str) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""
         try:
@@ -221,6 +234,60 @@ class ClusterWorld:
         except ValueError:
             raise Unavailable(f"the probe in {source}'s pod said {out[:80]!r}") from None
         return made
+
+    # ── disk, processor, memory, clock ───────────────────────────────────────────────────────
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, through the mounts of the node's process."""
+        place = self.placement
+        if not place.volume or not place.process:
+            raise Unavailable(
+                f"where {node}'s data is mounted is not known\n\n"
+                "hint: name volume and process in the target's settings"
+            )
+        words = [place.process, place.volume, str(times), *methods]
+        told = await self._probe(node, "disk", words, DISK_S)
+        if "why" in told:
+            raise Unavailable(f"{node}'s disk was not tried: {told['why']}")
+        return {name: tuple(DiskCall(*one) for one in calls) for name, calls in told.items()}
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What Chaos Mesh's workers in the node's pod take, whichever fault started them.
+
+        How many processors the node may use is not theirs to change: that is left out (0).
+        """
+        told = await self._probe(node, "burners", [str(over_s), *WORKERS], over_s)
+        return Burnt(**told, node_cpus=0)
+
+    async def clock_offset(self, node: str) -> float:
+        """What the node says of the time, against this machine's clock."""
+        if not isinstance(self.target, Clock):
+            raise Unavailable(f"{self.target.name} does not tell the time")
+        return await self.target.clock_offset(self._nodes[node])
+
+    async def _probe(
+        self, node: str, program: str, words: Sequence[str], takes_s: float
+    ) -> dict[str, Any]:
+        """Carry out a program of `inpod` beside the node; what it printed."""
+        place = self.placement
+        if not place.container:
+            raise Unavailable("no command can be carried out in the nodes' pods")
+        argv = ["python", "-m", f"seatrial.engine.argo.inpod.{program}", *words]
+        out = await inside.carry_out(
+            self.api,
+            place.namespace,
+            place.pods[node],
+            place.container,
+            argv,
+            takes_s + inside.COMMAND_S,
+        )
+        try:
+            told: dict[str, Any] = json.loads(out)
+        except ValueError:
+            raise Unavailable(f"the probe in {node}'s pod said {out[:80]!r}") from None
+        return told
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith("_"):
