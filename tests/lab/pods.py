@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seatrial.engine.argo import paths
 from seatrial.engine.argo.api import connect
+from seatrial.engine.argo.inpod import disk
 from seatrial.engine.argo.site import ArgoSite
 from seatrial.engine.lab.network import Network
-from seatrial.engine.lab.world import Lab
+from seatrial.engine.lab.world import PLAIN, Lab
 from seatrial.engine.site import PlacedNode
-from seatrial.fault import PlannedFault, Shape
+from seatrial.fault import DiskRule, PlannedFault, Shape, VolumeNeed
+from seatrial.faults.volume import CALLS
 from seatrial.verdict import Json
 from tests.kube.cluster import NAMESPACE, NODES, RUN, SHORT, ChaosMesh, ThreePods, kubeconfig, pod
 from tests.kube.server import Cluster, Object, Process
-from tests.lab.inner import make_lab
+from tests.lab.tiny import TinyTarget
 
 #: How long the lab may take for a link.
 LINK_S = 10.0
@@ -41,6 +45,22 @@ KINDS: Mapping[str, Mapping[str, Json]] = {
     "bandwidth": {},
     "partition": {"shape": "one-way-out"},
 }
+ON_NODES: Mapping[str, Mapping[str, Json]] = {
+    "io-latency": {"latency_ms": 60.0},
+    "io-error": {"methods": ["fsync", "create"]},
+    "stress-cpu": {"workers": 2},
+    "stress-memory": {"size_bytes": 64 << 20},
+}
+#: What the placement calls each node's volume and process; the lab's have names of their own.
+VOLUME, PROCESS = "/volume", "etcd"
+BURN = """
+import sys, time
+open("/proc/self/comm", "w").write(sys.argv[1])
+held = bytearray(int(sys.argv[2]))
+held[::4096] = b"x" * len(held[::4096])
+while True:
+    time.sleep(60) if held else None
+"""
 
 
 class OnLab(ChaosMesh):
@@ -49,6 +69,7 @@ class OnLab(ChaosMesh):
     def __init__(self, cluster: Cluster, lab: Lab, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(cluster)
         self.lab, self.loop, self.asleep = lab, loop, False
+        self.burning: list[subprocess.Popen[bytes]] = []
 
     def _begin(self, body: Object) -> None:
         if not self.asleep:
@@ -61,8 +82,33 @@ class OnLab(ChaosMesh):
         super()._recover(path, body)
 
     def _do(self, body: Object, *, begin: bool) -> None:
-        work = self._links(body["metadata"]["name"], body["spec"], begin)
+        of_kind = {"NetworkChaos": self._links, "IOChaos": self._disks, "StressChaos": self._burn}
+        work = of_kind[body["kind"]](body["metadata"]["name"], body["spec"], begin)
         asyncio.run_coroutine_threadsafe(work, self.loop).result(LINK_S)
+
+    async def _disks(self, name: str, spec: Object, begin: bool) -> None:
+        assert spec["volumePath"] == VOLUME
+        ours = [own for own, theirs in CALLS.items() if theirs[0] in spec["methods"]]
+        late_s = ms(spec["delay"]) / 1000 if "delay" in spec else 0.0
+        rule = DiskRule(tuple(ours), late_s, errno=spec.get("errno", 0), percent=spec["percent"])
+        for pod_name in spec["selector"]["pods"][NAMESPACE]:
+            node = pod_name.removeprefix("db-")
+            await self.lab.world.rule_disk(node, name, (rule,) if begin else ())
+
+    async def _burn(self, name: str, spec: Object, begin: bool) -> None:
+        """Processes of the names that Chaos Mesh's have."""
+        if not begin:
+            for one in self.burning:
+                one.kill()
+                one.wait()
+            self.burning.clear()
+            return
+        for kind, told in spec["stressors"].items():
+            size = int(told.get("size", "0B").removesuffix("B"))
+            words = ["stress-ng-cpu" if kind == "cpu" else "memStress", str(size)]
+            for _ in range(told["workers"]):
+                argv = [sys.executable, "-I", "-S", "-c", BURN, *words]
+                self.burning.append(subprocess.Popen(argv))
 
     async def _links(self, name: str, spec: Object, begin: bool) -> None:
         world = self.lab.world
@@ -112,10 +158,17 @@ def bits(text: str) -> float:
 
 @contextlib.asynccontextmanager
 async def cluster_on_lab(
-    isolation: str, folder: Path
+    isolation: str, folder: Path, volumes: VolumeNeed = PLAIN
 ) -> AsyncIterator[tuple[ArgoSite, OnLab, Lab]]:
     """The lab's nodes as pods of a cluster."""
-    async with make_lab(isolation, folder) as lab:
+    async with Lab(
+        TinyTarget(),
+        NODES,
+        scratch=folder / "data",
+        logs=folder / "logs",
+        isolation=isolation,
+        volumes=volumes,
+    ) as lab:
         with Cluster() as cluster:
             for node in NODES:
                 address = lab.nodes[NODES.index(node)].address
@@ -131,6 +184,7 @@ async def cluster_on_lab(
                     for one in lab.nodes
                 ]
                 place = target.place(NODES, RUN.name, NAMESPACE)
+                place = replace(place, volume=VOLUME, process=PROCESS)
                 yield ArgoSite(api, RUN, target, place, placed, SHORT), mesh, lab
             finally:
                 api.close()
@@ -147,8 +201,10 @@ def spawner(lab: Lab) -> Callable[[str, str, list[str]], Process]:
 
     def spawn(name: str, container: str, argv: list[str]) -> Process:
         assert container == "helm"
-        room = links._rooms[name.removeprefix("db-")]
-        words = [sys.executable, *argv[1:]] if argv[0] == "python" else argv
+        node = name.removeprefix("db-")
+        room, data = links._rooms[node], str(lab.nodes[NODES.index(node)].data_dir)
+        own = {VOLUME: data, PROCESS: node, "python": sys.executable}
+        words = [own.get(word, word) for word in argv]
         return room.thread.submit(start, words).result(LINK_S)
 
     return spawn
@@ -172,9 +228,19 @@ def planned(kind: str, **options: Any) -> PlannedFault:
 
 
 async def packets(isolation: str, folder: Path) -> None:
-    """Each kind is seen while it acts, and not before or after; asleep it is not seen."""
+    """Faults on packets are seen while they act, and not before or after."""
+    await _each_on_links(isolation, folder, ["delay", "loss", "duplicate", "rate"])
+
+
+async def more_packets(isolation: str, folder: Path) -> None:
+    """The same of the other kinds on links."""
+    await _each_on_links(isolation, folder, ["corrupt", "reorder", "bandwidth", "partition"])
+
+
+async def _each_on_links(isolation: str, folder: Path, names: Sequence[str]) -> None:
     async with cluster_on_lab(isolation, folder) as (site, _, lab):
-        for name, options in KINDS.items():
+        for name in names:
+            options = KINDS[name]
             fault, kind = planned(name, **options), site.kind(name)
             await kind.inject(site.world, fault, ["n1"])
             injected = await kind.prove_injected(site.world, fault, ["n1"])
@@ -189,11 +255,25 @@ async def packets(isolation: str, folder: Path) -> None:
             print(name, "|", injected.sentence)
 
 
+async def nodes(isolation: str, folder: Path) -> None:
+    """Disk, processor and memory of one pod: seen while it acts, and not before or after."""
+    async with cluster_on_lab(isolation, folder, VolumeNeed("fuse")) as (site, _, _lab):
+        for name, options in ON_NODES.items():
+            fault, kind = planned(name, **options), site.kind(name)
+            await kind.inject(site.world, fault, ["n1"])
+            injected = await kind.prove_injected(site.world, fault, ["n1"])
+            assert injected.seen, (name, injected)
+            await kind.heal(site.world, fault, ["n1"])
+            healed = await kind.prove_healed(site.world, fault, ["n1"])
+            assert healed.seen, (name, healed)
+            print(name, "|", injected.sentence)
+
+
 async def asleep(isolation: str, folder: Path) -> None:
     """Chaos Mesh says that it acts, and nothing does: nothing is claimed."""
-    async with cluster_on_lab(isolation, folder) as (site, mesh, _):
+    async with cluster_on_lab(isolation, folder, VolumeNeed("fuse")) as (site, mesh, _):
         mesh.asleep = True
-        for name, options in KINDS.items():
+        for name, options in {**KINDS, **ON_NODES}.items():
             fault, kind = planned(name, **options), site.kind(name)
             await kind.inject(site.world, fault, ["n1"])
             injected = await kind.prove_injected(site.world, fault, ["n1"])
@@ -202,8 +282,49 @@ async def asleep(isolation: str, folder: Path) -> None:
             print(name, "|", injected.sentence)
 
 
+APART = """
+import pathlib, sys, time
+from seatrial.engine.lab import syscalls
+syscalls.unshare(syscalls.CLONE_NEWNS)
+syscalls.mount(sys.argv[2], sys.argv[1], "", 4096)  # MS_BIND
+pathlib.Path("/proc/self/comm").write_text("apart")
+(pathlib.Path(sys.argv[1]) / "own").touch()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+async def mounts(isolation: str, folder: Path) -> None:
+    """A volume that is mounted in the node's own mount namespace only is the one that is tried."""
+    volume, other = folder / "volume", folder / "other"
+    volume.mkdir()
+    other.mkdir()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", APART, str(volume), str(other)], stdout=pipe
+    ) as node:
+        try:
+            assert node.stdout is not None and node.stdout.readline() == b"ready\n"
+            assert not (volume / "own").exists(), "here it is an empty folder"
+            found = disk.folder_of("apart", str(volume))
+            assert isinstance(found, Path) and (found / "own").exists()
+            program = [sys.executable, "-m", "seatrial.engine.argo.inpod.disk"]
+            told = subprocess.run(
+                [*program, "apart", str(volume), "3", "write", "fsync", "rename"],
+                capture_output=True,
+                check=True,
+            )
+            calls = json.loads(told.stdout)
+            assert [len(calls[name]) for name in ("write", "fsync", "rename")] == [3, 3, 3]
+            assert not any(number for tried in calls.values() for _, number in tried)
+            assert sorted(one.name for one in found.iterdir()) == ["own"], "nothing is left"
+            assert "no process 'nobody'" in str(disk.folder_of("nobody", str(volume)))
+        finally:
+            node.kill()
+
+
 SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
-    each.__name__: each for each in (packets, asleep)
+    each.__name__: each for each in (packets, more_packets, nodes, asleep, mounts)
 }
 
 
