@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from seatrial.errors import SeatrialError
 from seatrial.fault import CLUSTER, PlannedFault
+from seatrial.faults import FAULTS
 from seatrial.faults import kind as kind_of
 from seatrial.faults.chaos import block, io, network, stress, time
 from seatrial.faults.chaos.action import Action
-from seatrial.faults.chaos.catalogue import FAMILIES
 from seatrial.faults.chaos.selector import Victims
 from seatrial.faults.volume import CALLS
 from seatrial.target import Placement
@@ -59,10 +59,11 @@ def alike(
     fault: PlannedFault, victims: Sequence[str], placement: Placement
 ) -> tuple[PlannedFault, ...] | None:
     """The faults of the shelf that together mean the same; None where there are none."""
-    family = FAMILIES.get(fault.kind)
-    if family is None:
+    if FAULTS[fault.kind].only != "cluster":
         return None
-    action = family.read(fault.options)
+    from seatrial.faults.chaos.catalogue import FAMILIES  # all kinds: not for a plan without any
+
+    action = FAMILIES[fault.kind].read(fault.options)
     parts = _parts(action, victims, placement)
     if not parts:
         return None

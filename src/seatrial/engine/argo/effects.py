@@ -15,15 +15,17 @@ from itertools import permutations
 from typing import Any, Final, Protocol, cast
 
 from seatrial import faults as shelf
-from seatrial.engine.argo import pods
+from seatrial.engine.argo import netem, pods
 from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.links import Link
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.seen import see
 from seatrial.engine.argo.world import ClusterWorld, Passage
 from seatrial.errors import Unavailable
-from seatrial.fault import FaultKind, PlannedFault, Proof
+from seatrial.fault import Action, FaultKind, PlannedFault, Proof
+from seatrial.faults import network_options as packets
 from seatrial.faults import network_proof
+from seatrial.plan import Plan
 from seatrial.target import Clock, Placement, Target
 from seatrial.verdict import Json
 
@@ -268,6 +270,8 @@ class Unseen:
 
 #: Kinds that end processes, pods or machines: seen on the pods.
 ON_PODS: Final = ("kill", "failure", "container-kill", "pod", "aws", "gcp", "azure")
+#: Kinds that are no object of Chaos Mesh, and prove themselves by commands in the pods.
+BY_COMMAND: Final = ("pause",)
 #: Kinds that the shelf measures through the world.
 MEASURED: Final = (
     *("partition", "delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"),
@@ -282,7 +286,7 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
         return OnPods(victims)
     if why := _why_not(fault, placement, target):
         return Unseen(why)
-    if fault.kind in MEASURED:
+    if fault.kind in (*MEASURED, *BY_COMMAND):
         return Measured(kind, fault, victims)
     if fault.kind == "io-error":
         return AnyOf((Measured(kind, fault, victims), OnPods(victims)))
@@ -303,7 +307,34 @@ def _why_not(fault: PlannedFault, placement: Placement, target: Target) -> str:
         return "" if isinstance(target, Clock) else f"{target.name} does not tell the time"
     if not placement.container:
         return "no command can be carried out in the nodes' pods (no container is named for it)"
+    if fault.kind in ("io-latency", "io-error") and not placement.volume:
+        return "where the nodes' data is mounted is not known (no volume is named)"
+    if fault.kind in ("loss", "duplicate", "corrupt", "reorder"):
+        return _too_rare(fault)
     return ""
+
+
+def _too_rare(fault: PlannedFault) -> str:
+    """Why chance would hide it: with a correlation netem does less than it is told."""
+    action = cast(Action, fault.kind)
+    asked = packets.shape(action, packets.read(action, fault.options))
+    done = netem.carried_out(asked)
+    if done.percent * (1 - done.correlation / 100) >= packets.PERCENT_MIN:
+        return ""
+    return (
+        f"of {asked.percent:g} % with a correlation of {asked.correlation:g} % the kernel's netem "
+        f"makes {done.percent:.2g} %, too little to be measured"
+    )
+
+
+def unseen(plan: Plan, target: Target, placement: Placement) -> tuple[str, ...]:
+    """The faults of a plan whose effect nobody can see there, with the reason, in sentences."""
+    told = []
+    for fault in plan.faults:
+        whom = fault.nodes or plan.target.nodes[:1]
+        if why := why_unseen(of(fault, whom, placement, target)):
+            told.append(f"the effect of {fault.id} ({fault.kind}) cannot be seen here: {why}")
+    return tuple(told)
 
 
 def why_unseen(effect: Effect) -> str:

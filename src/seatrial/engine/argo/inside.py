@@ -122,7 +122,8 @@ def _insist(what: str, ending: Any, said: str) -> None:
     except ValueError:
         status = {}
     if status.get("status") != "Success":
-        why = said or status.get("message") or "it ended without a word"
+        last = said.rpartition("\n")[2]  # of a traceback the line that says what
+        why = last or status.get("message") or "it ended without a word"
         raise ApiError(what, 0, str(status.get("reason", "")), str(why))
 
 

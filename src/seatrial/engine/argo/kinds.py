@@ -19,7 +19,7 @@ from seatrial.engine.argo import chaos, effects, links, paths
 from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.api import Object
 from seatrial.engine.argo.chaos import BOUNDS, SWITCH_S, Bounds, Injury
-from seatrial.engine.argo.effects import Effect
+from seatrial.engine.argo.effects import BY_COMMAND, Effect
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
 from seatrial.engine.argo.world import ClusterWorld
@@ -30,8 +30,6 @@ from seatrial.faults.volume import VOLUME_PATH
 from seatrial.target import Placement
 from seatrial.verdict import Json
 
-#: Done by commands in the pods: Chaos Mesh has nothing like them.
-BY_COMMAND: Final = ("pause",)
 #: How long a node may take until it answers again.
 READY_S: Final = 25.0
 #: Faults in a running process: they touch it as `kill` does, but they are not meant to end it.

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.engine.argo import chaos, kinds, paths
+from seatrial.engine.argo import chaos, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
+from seatrial.engine.argo.effects import BY_COMMAND, ON_PODS
 from seatrial.errors import SeatrialError
 from seatrial.faults import FAULTS
 from seatrial.faults import kind as kind_of
@@ -64,14 +65,14 @@ def of_plan(
 
 def _by_command(kind: str) -> bool:
     """Whether it is done, or measured, by commands in the pods."""
-    return kind in kinds.BY_COMMAND or kind_of(kind).touches == "network"
+    return kind not in ON_PODS
 
 
 def chaos_kinds(plan: Plan) -> set[str]:
     """The Chaos Mesh kinds that a plan's faults become; empty for what is done otherwise."""
     found: set[str] = set()
     for fault in plan.faults:
-        if fault.kind in kinds.BY_COMMAND or fault.kind not in FAULTS:
+        if fault.kind in BY_COMMAND or fault.kind not in FAULTS:
             continue
         nodes = [*plan.target.nodes]
         victims = fault.nodes or nodes[:1]

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, kinds, paths, pods, rights
+from seatrial.engine.argo import chaos, effects, kinds, paths, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -208,6 +208,13 @@ class ArgoEngine:
                 + "\n\nhint: seatrial doctor --cluster"
             )
         return {"kubernetes": str(version.get("gitVersion", "unknown"))}
+
+    def unseen(self, plan: Plan) -> tuple[str, ...]:
+        """Faults whose effect no probe can see here, by target and placement; no cluster needed."""
+        target = _target(plan)
+        if not isinstance(target, Placed):
+            return ()
+        return effects.unseen(plan, target, target.place(plan.target.nodes, "run", "trial"))
 
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Make the target, or find the one that runs; its life ends with the Workflow's."""
