@@ -139,7 +139,8 @@ class Placement:
     pod is made anew; "" is the pod's own address), `ports` port names to numbers. `container` is
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
-    what makes the target, in order; none where it runs already.
+    what makes the target, in order; none where it runs already. `volume` is where a node's data
+    is mounted in the container of the node, which is called `node` ("": the pod's first).
 
     Of a cluster that runs: `selector` finds its pods by their labels where `pods` names none, and
     where neither is known nothing of it can be broken. `node_ports` are the ports of single nodes
@@ -157,6 +158,8 @@ class Placement:
     node_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     selector: str = ""
     apart: bool = False
+    volume: str = ""
+    node: str = ""
 
     @property
     def breakable(self) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.engine.argo import chaos, kinds, orderly, paths
+from seatrial.engine.argo import chaos, orderly, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
+from seatrial.engine.argo.effects import BY_COMMAND, ON_PODS
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
 from seatrial.faults import FAULTS
@@ -66,8 +67,7 @@ def of_plan(
     if names & {"rolling-restart", *orderly.CHANGING}:
         found += _rights(target_namespace, "", "pods", ("delete",))
     if names & {*orderly.CHANGING}:
-        verbs = ("get", "list", "watch", "patch")
-        found += _rights(own, "apps", "statefulsets", verbs)
+        found += _rights(own, "apps", "statefulsets", ("get", "list", "watch", "patch"))
     if "member-change" in names:
         found += _rights(own, "", "persistentvolumeclaims", ("delete",))
     for version, kind in made:
@@ -82,7 +82,7 @@ def of_plan(
 
 def _by_command(kind: str) -> bool:
     """Whether it is done, or measured, by commands in the pods."""
-    return kind in kinds.BY_COMMAND or kind_of(kind).touches == "network"
+    return kind not in ON_PODS and kind not in orderly.NAMES
 
 
 def by_command(faults: Iterable[PlannedFault]) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def chaos_kinds(plan: Plan) -> set[str]:
     """The Chaos Mesh kinds that a plan's faults become; empty for what is done otherwise."""
     found: set[str] = set()
     for fault in plan.faults:
-        if fault.kind in kinds.BY_COMMAND or fault.kind not in FAULTS:
+        if fault.kind in BY_COMMAND or fault.kind not in FAULTS:
             continue
         nodes = [*plan.target.nodes]
         victims = fault.nodes or nodes[:1]

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, kinds, orderly, paths, places, pods, rights
+from seatrial.engine.argo import chaos, effects, kinds, orderly, paths, places, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -76,7 +76,7 @@ class ArgoSite:
         self._api, self._run, self._placement = api, run, placement
         self._target = target
         self._nodes = tuple(node.node() for node in nodes)
-        self._world = ClusterWorld(api, target, self._nodes, placement)
+        self._world = ClusterWorld(api, target, self._nodes, placement, run)
         self._board = ConfigMapBoard(api, run)
 
     @property
@@ -228,6 +228,13 @@ class ArgoEngine:
                 + "\n\nhint: seatrial doctor --cluster"
             )
         return {"kubernetes": str(version.get("gitVersion", "unknown"))}
+
+    def unseen(self, plan: Plan) -> tuple[str, ...]:
+        """Faults whose effect no probe can see here, by target and placement; no cluster needed."""
+        target = _target(plan)
+        if not isinstance(target, Placed):
+            return ()
+        return effects.unseen(plan, target, target.place(plan.target.nodes, "run", "trial"))
 
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Make the target, or find the one that runs; its life ends with the Workflow's."""
