@@ -37,6 +37,17 @@ CASES = Catalogue(
             "what was acknowledged survives a loss of power, in a cluster of one as well",
             "seatrial.cases.etcd:DURABILITY",
         ),
+        "galera-bank": Entry(
+            "transfers on all nodes of Galera keep the total", "seatrial.cases.galera:BANK"
+        ),
+        "galera-append": Entry(
+            "transactions on all nodes of Galera keep to snapshot isolation",
+            "seatrial.cases.galera:APPEND",
+        ),
+        "galera-register": Entry(
+            "with wsrep_sync_wait Galera's registers are linearizable",
+            "seatrial.cases.galera:REGISTER",
+        ),
     },
 )
 

@@ -23,6 +23,7 @@ from seatrial.runner.limits import (
     possible,
     victims_max,
 )
+from seatrial.runner.load import last_reads
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.runner.suited import check_target
@@ -77,7 +78,8 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     check_target(planned, target, names)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
-    final = workload.final_generator(seed, case.concurrency, len(names)) is not None
+    checkers = _checkers(case, workload.checkers())
+    final = last_reads(workload, checkers, seed, case.concurrency, len(names)) is not None
     return Plan(
         case=case.name,
         title=case.title,
@@ -104,7 +106,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         steady_states=_placed(case.steady_states, overrides.prometheus),
         prometheus=_server(case.steady_states, overrides.prometheus),
         slo=case.slo,
-        checkers=_checkers(case, workload.checkers()),
+        checkers=checkers,
         limits=case.limits,
         repeat=repeat_command(case.name, seed, overrides),
     )

@@ -24,6 +24,7 @@ TEXT_CHARS_MAX = 160
 #: Numbers of errors that the client library raises itself: the server said nothing.
 CLIENT_ERRORS = range(2000, 3000)
 UNCLASSIFIED = " (unclassified)"
+UNCONFIRMED = " (the node left its group meanwhile)"
 #: Galera: this node is outside of the primary component and refuses everything at once.
 NOT_PREPARED = 1047
 
