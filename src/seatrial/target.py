@@ -323,3 +323,24 @@ class StartsSlowly(Protocol):
     def start_timeout_s(self) -> float:
         """How long all of them together may take."""
         ...
+
+
+@runtime_checkable
+class EndsItself(Protocol):
+    """A target whose nodes end by design in a state that they cannot go on from.
+
+    Whoever looks after them starts them again; such an end is no defect of the target.
+    """
+
+    def why_it_ended(self, last_words: str) -> str:
+        """Why a node whose log ends so has rightly ended itself, "" if that is not known."""
+        ...
+
+
+@runtime_checkable
+class PerhapsNotHere(Protocol):
+    """A target whose nodes cannot be started on every machine."""
+
+    def why_not_here(self) -> str:
+        """Why no node can be started on this machine, "" if they can."""
+        ...

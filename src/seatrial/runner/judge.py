@@ -217,6 +217,7 @@ def judge_trial(
     loaded = load_arrow(folder.history)
     history = loaded.history
     notes = _notes(folder, loaded.note)
+    notes += [Part("not asked", Validity.VALID, text) for text in plan.not_asked]
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan, history)

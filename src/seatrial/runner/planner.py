@@ -104,6 +104,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         ramps=planned_ramps(case),
         safety=planned_safety(case, names),
         steady_states=_placed(case.steady_states, overrides.prometheus),
+        not_asked=_not_asked(case, overrides),
         prometheus=_server(case.steady_states, overrides.prometheus),
         slo=case.slo,
         checkers=checkers,
@@ -167,6 +168,23 @@ def _placed(states: Sequence[SteadyState], chosen: str | None) -> tuple[SteadySt
     )
 
 
+def _is_server(chosen: str | None) -> bool:
+    """Whether somebody is named who may know the target's metrics."""
+    return chosen is not None and chosen != "auto"
+
+
+def _not_asked(case: Case, overrides: Overrides) -> tuple[str, ...]:
+    """What the case's templates would ask, where nobody is named who could answer."""
+    if _is_server(overrides.prometheus):
+        return ()
+    left = [name for name in case.monitored if name not in overrides.steady]
+    return tuple(
+        f"the steady states of template {name!r} are not asked: give --prometheus URL of a server "
+        f"that scrapes {case.target}"
+        for name in left
+    )
+
+
 def _where(overrides: Overrides) -> str:
     """What faults are told about the place they act in."""
     return CLUSTER if overrides.engine == "argo" else overrides.isolation
@@ -196,7 +214,8 @@ def _override(case: Case, overrides: Overrides) -> Case:
             c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
         )
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
-    changes |= _steady(case, overrides.steady)
+    templates = case.monitored if _is_server(overrides.prometheus) else ()
+    changes |= _steady(case, (*templates, *overrides.steady))
     case = case.model_copy(update=changes)
     if overrides.fault_options:
         schedule = with_fault_options(case.schedule, overrides.fault_options)
@@ -246,6 +265,12 @@ def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping
 
 
 def _check_cluster(case: Case, target: Target) -> None:
+    known = targets.workloads_of(target.name)
+    if known is not None and case.workload not in known:
+        raise UsageError(
+            f"{target.name} has no client for the workload {case.workload!r}, only for "
+            f"{', '.join(known)}\n\nhint: another case (seatrial list cases)"
+        )
     if case.nodes not in target.node_counts:
         counts = ", ".join(map(str, target.node_counts))
         raise UsageError(

@@ -35,7 +35,7 @@ from seatrial.fault import (
     VolumeNeed,
     World,
 )
-from seatrial.target import Command, Node, StartsSlowly, Target
+from seatrial.target import Command, EndsItself, Node, StartsSlowly, Target
 from seatrial.verdict import Json
 
 PLAIN = VolumeNeed()
@@ -382,6 +382,9 @@ class Lab:
             self._launcher(node.name),
             node.log_file,
             tied=self.isolation == "none",
+            why_it_ended=(
+                self._target.why_it_ended if isinstance(self._target, EndsItself) else lambda _: ""
+            ),
         )
 
     def _launcher(self, name: str) -> Launch:

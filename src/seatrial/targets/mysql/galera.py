@@ -28,6 +28,11 @@ from seatrial.targets.mysql.settings import GaleraSettings
 
 NAME = "mariadb-galera"
 PORTS = {"sql": 3306, "galera": 4567, "ist": 4568, "sst": 4444}
+#: What a node that was being given its state writes before it aborts, since it holds a part of it.
+#: (galera, gcs/src/gcs_group.cpp: its donor left the group.)
+DONOR_LOST = "State transfer cannot be completed, need to abort"
+#: Makes the tables of an empty server.
+INSTALL = "mariadb-install-db"
 #: How long a binary may take to say its version.
 VERSION_S = 10.0
 #: What a node's `wsrep_local_state_comment` says of its role.
@@ -104,7 +109,7 @@ class GaleraTarget:
     @property
     def binary(self) -> str:
         """The server; raises `Unavailable` where there is none."""
-        return _found(self.settings.binary, "apt-get install mariadb-server galera-4")
+        return _found(self.settings.binary)
 
     def version(self) -> str:
         """What the binary says of its version, where there is one; else that of the image."""
@@ -121,20 +126,26 @@ class GaleraTarget:
             raise Unavailable(f"{self.binary} is no MariaDB: it says {said[:80]!r}")
         return found.group(1)
 
+    def why_not_here(self) -> str:
+        """Why no node can be started on this machine: what is not installed, "" if all is."""
+        hint = "hint: apt-get install mariadb-server galera-4, or seatrial submit"
+        for command in (self.settings.binary, INSTALL, "rsync"):
+            if shutil.which(command) is None:
+                return f"there is no {command} on this machine\n\n{hint}"
+        if not Path(self.settings.provider).is_file():
+            return f"there is no Galera at {self.settings.provider}\n\n{hint}"
+        return ""
+
     def command(self, node: Node, cluster: Sequence[Node], *, rejoin: bool) -> Command:
         """How to start `node`: by way of `start_galera`, which looks at its folder itself."""
         del rejoin
-        place = Path(self.settings.provider)
-        if not place.is_file():
-            raise Unavailable(
-                f"there is no Galera at {place}\n\nhint: apt-get install galera-4, or the "
-                "setting `provider`"
-            )
+        if reason := self.why_not_here():
+            raise Unavailable(reason)
         own = [one.name for one in cluster].index(node.name)
         former = cluster[own - 1] if own > 0 else None
         start: start_galera.Start = {
             "binary": self.binary,
-            "install": _found("mariadb-install-db", "apt-get install mariadb-server"),
+            "install": _found(INSTALL),
             "data": str(node.data_dir),
             "before": None if former is None else (former.address, former.ports["sql"]),
             "peers": [
@@ -173,6 +184,10 @@ class GaleraTarget:
             lock_reads=settings.lock_reads,
             confirm=same_group,
         )
+
+    def why_it_ended(self, last_words: str) -> str:
+        """A node whose donor is lost while it gets its state aborts, and is to be started again."""
+        return "its donor left the group" if DONOR_LOST in last_words else ""
 
     def with_binary(self, binary: str) -> GaleraTarget:
         """The same cluster with another server; raises `Unavailable` if it does not start."""
@@ -308,10 +323,13 @@ def _timeouts(settings: GaleraSettings) -> str:
     )
 
 
-def _found(command: str, hint: str) -> str:
+def _found(command: str) -> str:
     path = shutil.which(command)
     if path is None:
-        raise Unavailable(f"there is no {command} on this machine\n\nhint: {hint}")
+        raise Unavailable(
+            f"there is no {command} on this machine\n\n"
+            "hint: apt-get install mariadb-server galera-4"
+        )
     return path
 
 

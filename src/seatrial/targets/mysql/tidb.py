@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from asyncmy.errors import MySQLError
 
@@ -110,7 +110,14 @@ class TidbTarget:
 
     def command(self, node: Node, cluster: Sequence[Node], *, rejoin: bool) -> Command:
         """There is none: TiDB is not started on this machine."""
-        _only_there(self.name)
+        raise Unavailable(self.why_not_here())
+
+    def why_not_here(self) -> str:
+        """TiDB is made by its operator."""
+        return (
+            "target tidb is made on Kubernetes, not on this machine\n\n"
+            "hint: seatrial submit, or seatrial render"
+        )
 
     async def ready(self, node: Node, timeout_s: float) -> bool:
         """Whether all tables can be read, and PD counts the node's pod as well; makes the tables.
@@ -184,6 +191,7 @@ class TidbTarget:
                 for number, node in enumerate(nodes)
             },
             ports=PORTS,
+            container=kubernetes.PROBE,
             objects=kubernetes.render("tidb", given),
         )
 
@@ -259,13 +267,13 @@ async def admin_check(session: Session) -> str:
 def place_of(host: str, settings: TidbSettings) -> int | None:
     """Which of the trial's nodes a pod is, counted from 0, by its name or its host's.
 
-    Of a cluster that runs: its place among the named pods. Of one that was made: the number at
-    the end of the pod's name, as StatefulSets number them.
+    Of a cluster that runs: its place among the named pods. Else the number at the end of the pod's
+    name, as StatefulSets number them.
     """
     pod = host.partition(".")[0]
     running = settings.kubernetes.running
-    if running is not None:
-        pods = [one.pod for one in running.nodes]
+    pods = [] if running is None else [one.pod for one in running.nodes]
+    if pods:
         return pods.index(pod) if pod in pods else None
     found = re.search(r"-(\d+)$", pod)
     return None if found is None else int(found.group(1))
@@ -324,10 +332,3 @@ def _ordinal(node: Node) -> int:
     """The node's place in the cluster: n1 is 0."""
     found = re.search(r"(\d+)$", node.name)
     return int(found.group(1)) - 1 if found else 0
-
-
-def _only_there(name: str) -> NoReturn:
-    raise Unavailable(
-        f"target {name} is made on Kubernetes, not on this machine\n\n"
-        "hint: seatrial submit, or seatrial render --engine argo"
-    )
