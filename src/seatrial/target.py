@@ -106,6 +106,27 @@ class SetClient(Client, Protocol):
         ...
 
 
+class BankClient(Client, Protocol):
+    """Accounts with whole balances; a transfer and a read of all are one transaction each."""
+
+    async def open_accounts(self, balances: Mapping[int, int]) -> None:
+        """Make the accounts that are missing, all at once; those that are there stay as they are.
+
+        Certain when it returns: later ops of every client see all of them.
+        """
+        ...
+
+    async def transfer(
+        self, source: int, destination: int, amount: int, *, may_overdraw: bool
+    ) -> None:
+        """Move `amount`; raises `OpRefused` where `source` has less and may not overdraw."""
+        ...
+
+    async def balances(self) -> Mapping[int, int]:
+        """The balance of every account, as one read sees them."""
+        ...
+
+
 class ReplicaClient(Client, Protocol):
     """What one replica holds, for comparison with the others."""
 
@@ -116,8 +137,9 @@ class ReplicaClient(Client, Protocol):
     async def fingerprint(self) -> Mapping[str, Value]:
         """This node's own view, JSON only, read from its own copy.
 
-        Keys that replicas must agree on (data hash, revision at the same raft index) and their
-        context; the target documents them.
+        Keys that replicas must agree on (data hash, revision at the same raft index), `check` (what
+        the database's own consistency check found, "" if nothing) and their context; the target
+        documents them.
         """
         ...
 
@@ -342,4 +364,35 @@ class NeedsTarget(Protocol):
         options: Mapping[str, Json],
     ) -> str:
         """Why `target` cannot have it on these victims (sizes and roles), "" if it can."""
+        ...
+
+
+@runtime_checkable
+class StartsSlowly(Protocol):
+    """A target whose nodes need longer to be ready for the first time than an engine allows."""
+
+    @property
+    def start_timeout_s(self) -> float:
+        """How long all of them together may take."""
+        ...
+
+
+@runtime_checkable
+class EndsItself(Protocol):
+    """A target whose nodes end by design in a state that they cannot go on from.
+
+    Whoever looks after them starts them again; such an end is no defect of the target.
+    """
+
+    def why_it_ended(self, last_words: str) -> str:
+        """Why a node whose log ends so has rightly ended itself, "" if that is not known."""
+        ...
+
+
+@runtime_checkable
+class PerhapsNotHere(Protocol):
+    """A target whose nodes cannot be started on every machine."""
+
+    def why_not_here(self) -> str:
+        """Why no node can be started on this machine, "" if they can."""
         ...
