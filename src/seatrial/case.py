@@ -50,6 +50,9 @@ class Case(BaseModel):
 
     `checkers` adds to (or sets options of) the checkers that the workload brings.
     `target_settings` go to the target (for etcd: `snapshot_count`, …).
+    `monitored`: templates of steady states (`seatrial steady`) that ask the target's own metrics;
+    they join the others where a Prometheus that knows the target is given, and a plan without one
+    says that they are not asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +66,7 @@ class Case(BaseModel):
     target_settings: Mapping[str, Json] = {}
     schedule: Schedule = Schedule()
     steady_states: tuple[SteadyState, ...] = ()
+    monitored: tuple[str, ...] = ()
     slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]] = {}
     limits: Limits = Limits()

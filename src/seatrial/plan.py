@@ -123,6 +123,8 @@ class Plan(_Data):
     ramps: tuple[PlannedRamp, ...] = ()
     safety: PlannedSafety = PlannedSafety()
     steady_states: tuple[SteadyState, ...]
+    #: What the case would ask of the target's own metrics and nobody can be asked, in sentences.
+    not_asked: tuple[str, ...] = ()
     #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
     prometheus: str = ""
     slo: Slo | None = None

@@ -11,7 +11,7 @@ import yaml
 from seatrial import faults
 from seatrial.cases import CASES, case
 from seatrial.cli.main import main
-from seatrial.engine.argo.kinds import BY_COMMAND
+from seatrial.engine.argo.effects import BY_COMMAND
 from seatrial.engine.argo.orderly import NAMES as BY_THE_API
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import CLUSTER, PlannedFault

@@ -10,8 +10,9 @@ import pytest
 from seatrial.cli.main import main
 from seatrial.engine.argo import runs
 from seatrial.engine.argo.api import Api
+from tests.kube.bucket import Bucket
 from tests.kube.server import Cluster, Object
-from tests.kube.test_commands import WORKFLOWS, Bucket, bucket, node
+from tests.kube.test_commands import WORKFLOWS, bucket, node
 from tests.runner.test_judge import stored
 
 __all__ = ["bucket"]

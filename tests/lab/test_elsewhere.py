@@ -8,8 +8,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aetcd import rpc
 
 from seatrial import targets
 from seatrial.cli.main import main
@@ -17,10 +19,12 @@ from seatrial.engine.lab import elsewhere
 from seatrial.engine.lab.elsewhere import Elsewhere
 from seatrial.errors import Unavailable
 from seatrial.targets.etcd import binary
+from seatrial.targets.etcd.channel import open_channel
 from seatrial.verdict import Json
 from tests.kube.test_members import free_ports
 
-RUN = ["run", "etcd-register", "--faults", "none", "--time-limit", "4s", "--rate", "100", "--json"]
+RUN = ["run", "etcd-register", "--faults", "none", "--time-limit", "3s", "--rate", "100", "--json"]
+RUN += ["--seed", "7"]
 
 
 def url(port: int) -> str:
@@ -52,15 +56,38 @@ def etcd(tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
-@pytest.mark.lab
+@pytest.mark.full
 def test_a_cluster_that_runs_is_loaded_and_judged_and_goes_on(
     etcd: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its version is what it says itself, and the command that repeats it says where it is."""
-    status = main([*RUN, "--endpoints", etcd, "--store", str(tmp_path / "trials")])
+    """Its version is what it says itself, and the command that repeats it says where it is.
 
-    told = json.loads(capsys.readouterr().out)
-    assert (status, told["verdict"]) == (0, "valid"), told["cause"]
+    A second trial with the same keys finds nothing of the first, and what is not ours stays.
+    """
+
+    async def theirs(value: int | None) -> object:
+        settings: dict[str, Json] = {"kubernetes": {"running": {"endpoints": [etcd]}}}
+        there = Elsewhere(targets.make("etcd", settings), ("n1",))
+        await there.start()
+        (node,) = there.nodes
+        async with open_channel(node) as channel:
+            kv: Any = channel.unary_unary
+            if value is not None:
+                put = kv("/etcdserverpb.KV/Put", rpc.PutRequest.SerializeToString, None)
+                await put(rpc.PutRequest(key=b"r/0", value=b"theirs"), timeout=10)
+            get = kv(
+                "/etcdserverpb.KV/Range",
+                rpc.RangeRequest.SerializeToString,
+                rpc.RangeResponse.FromString,
+            )
+            return (await get(rpc.RangeRequest(key=b"r/0"), timeout=10)).kvs[0].value
+
+    assert asyncio.run(theirs(1)) == b"theirs"
+    for _ in range(2):
+        status = main([*RUN, "--endpoints", etcd, "--store", str(tmp_path / "trials")])
+        told = json.loads(capsys.readouterr().out)
+        assert (status, told["verdict"]) == (0, "valid"), told["cause"]
+    assert asyncio.run(theirs(None)) == b"theirs"
     assert told["checkers"]["linearizable"]["judged"] > 0
     trial = Path(told["trial"])
     record = json.loads((trial / "trial.json").read_text())

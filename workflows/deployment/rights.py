@@ -27,7 +27,8 @@ from seatrial.workflows.settings import Settings
 
 ARGO, CHAOS_MESH, CORE = "argoproj.io", "chaos-mesh.org", ""
 READ = ("get", "list", "watch")
-#: Server-side apply of an object that is not there yet asks for `create` as well as `patch`.
+#: Server-side apply of an object that is not there yet asks for `create` as well as `patch`; the
+#: end of one is watched; what a run left is looked for by its label.
 MAKE = (*READ, "create", "patch", "delete")
 #: Plurals of what targets are made of, which no rule of English gives.
 PLURALS: Mapping[str, str] = {
@@ -62,9 +63,10 @@ def cluster(cases: Iterable[str]) -> Grants:
         (CORE, "pods/log"): ("get",),
         # Pausing a process, measuring a link: commands inside of a target's pod.
         (CORE, "pods/exec"): ("create", "get"),
-        # What a StatefulSet asked for outlives it.
-        (CORE, "persistentvolumeclaims"): ("get", "list", "delete"),
-        (ARGO, "workflows"): (*READ, "create", "patch"),
+        # What a StatefulSet asked for may outlive it.
+        (CORE, "persistentvolumeclaims"): ("get", "list", "watch", "delete"),
+        # Campaigns make trials and stop them; the reaper asks which runs are over.
+        (ARGO, "workflows"): ("get", "list", "create", "patch"),
     }
     names = tuple(cases)
     for group, resource in sorted({*target_kinds(names), *chaos_kinds(names)}):
@@ -165,17 +167,20 @@ def _kinds(manifest: Mapping[str, Json]) -> Iterable[str]:
             yield kind
 
 
-def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
-    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
+def wanted(settings: Settings, cases: Iterable[str] = ()) -> dict[str, Grants]:
+    """What each account needs for `cases` (all if none is named)."""
     accounts = settings.accounts
-    names = tuple(cases) or tuple(CASES)
-    wanted = {
+    return {
         accounts.judge: judge(),
         accounts.load: load(),
-        accounts.cluster: cluster(names),
+        accounts.cluster: cluster(tuple(cases) or tuple(CASES)),
     }
+
+
+def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
+    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
     made: list[dict[str, Json]] = []
-    for name, grants in wanted.items():
+    for name, grants in wanted(settings, cases).items():
         made += _account(settings.namespace, name, grants)
     return made
 

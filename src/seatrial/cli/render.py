@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,7 @@ from seatrial.trial import write_text
 if TYPE_CHECKING:
     from hera.workflows import Workflow
 
+    from seatrial.plan import Plan
     from seatrial.workflows.parameters import TrialParameters
     from seatrial.workflows.settings import Cron, Settings
     from seatrial.workflows.shell import Kind
@@ -188,6 +189,7 @@ def _workflows(
         raise UsageError("no case is named\n\nhint: seatrial list cases")
     first = random.SystemRandom().randrange(planning.SEED_MAX) if seed is None else seed
     plans = [planning.make(name, first, chosen) for name in wanted]
+    _warn(plans)
     if len(wanted) == 1 and trials == 1 and (cron is None or seed is not None):
         return [trial(plans[0], settings, shape, cron)]
     parameters = _parameters(chosen)
@@ -205,6 +207,17 @@ def _workflows(
     if cron is not None:
         return [campaign.nightly(matrix, settings, cron)]
     return [campaign.campaign(matrix, settings, shape)]
+
+
+def _warn(plans: Sequence[Plan]) -> None:
+    """Say to stderr which faults no probe can see on a cluster."""
+    from seatrial.engine.site import UNKNOWN_AT_BEST, Foretells, engine_of
+
+    engine = engine_of("argo")
+    assert isinstance(engine, Foretells)
+    told = [one for plan in plans for one in engine.unseen(plan)]
+    for one in (*told, *([UNKNOWN_AT_BEST] if told else [])):
+        click.echo(f"note: {one}", err=True)
 
 
 def _parameters(chosen: Overrides) -> TrialParameters:

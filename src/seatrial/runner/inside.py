@@ -26,6 +26,7 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import audit
 from seatrial.runner.breaker import Breaker
+from seatrial.runner.cleared import clear
 from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.load import Load
 from seatrial.runner.lookout import Lookout, until_pulled, watched
@@ -140,6 +141,9 @@ class Session:
             self.unplanned += await self.probing.close()
             leaks = audit.in_the_lab(lab.audit(), self.plan.isolation)
             self.unplanned += [end.sentence for end in lab.exits if not end.planned]
+            for end in lab.exits:
+                if end.why:
+                    emit("note", text=end.sentence)
             await lab.stop(keep=self.folder.nodes if self.keep else None)
             for task in beside:
                 task.cancel()
@@ -165,6 +169,9 @@ class Session:
 
     async def _with_cluster(self, lab: Lab | Elsewhere) -> None:
         self.enter("prepare")
+        if isinstance(lab, Elsewhere):
+            await clear(self.load.target, lab.nodes)
+            await lab.start()
         await self.load.connect(lab.nodes)
         await self.probing.start(self.load.target, lab.nodes)
         halts = Halts(lambda: forbidden(self.plan))

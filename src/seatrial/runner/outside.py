@@ -29,7 +29,7 @@ from seatrial.runner.beside import Beside, check_servers
 from seatrial.runner.display import Display
 from seatrial.runner.target_options import runs_already
 from seatrial.safety import closes
-from seatrial.target import Target
+from seatrial.target import PerhapsNotHere, Target
 from seatrial.trial import RampOutcome, TrialFolder, write_text
 from seatrial.verdict import Json
 
@@ -227,3 +227,8 @@ def check_unavailable(plan: Plan) -> None:
         raise Unavailable(
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"
         )
+    target = targets.make(plan.target.name, plan.target.settings)
+    if runs_already(plan.target.settings):
+        return  # nothing of it is started here
+    if isinstance(target, PerhapsNotHere) and (reason := target.why_not_here()):
+        raise Unavailable(reason)

@@ -24,6 +24,7 @@ from seatrial.runner.limits import (
     possible,
     victims_max,
 )
+from seatrial.runner.load import last_reads
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
 from seatrial.runner.suited import check_place, check_target
@@ -87,7 +88,8 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     check_place(planned, target, names, overrides.engine)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
-    final = workload.final_generator(seed, case.concurrency, len(names)) is not None
+    checkers = _checkers(case, workload.checkers())
+    final = last_reads(workload, checkers, seed, case.concurrency, len(names)) is not None
     return Plan(
         case=case.name,
         title=case.title,
@@ -112,9 +114,10 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         ramps=planned_ramps(case),
         safety=planned_safety(case, names),
         steady_states=_placed(case.steady_states, overrides.prometheus),
+        not_asked=_not_asked(case, overrides),
         prometheus=_server(case.steady_states, overrides.prometheus),
         slo=case.slo,
-        checkers=_checkers(case, workload.checkers()),
+        checkers=checkers,
         limits=case.limits,
         keep_target=overrides.keep_target or case.keep_target,
         repeat=repeat_command(case.name, seed, overrides),
@@ -191,6 +194,23 @@ def _is_elsewhere(settings: Mapping[str, Json], overrides: Overrides) -> bool:
     return overrides.engine == "lab" and bool(runs_already(settings))
 
 
+def _is_server(chosen: str | None) -> bool:
+    """Whether somebody is named who may know the target's metrics."""
+    return chosen is not None and chosen != "auto"
+
+
+def _not_asked(case: Case, overrides: Overrides) -> tuple[str, ...]:
+    """What the case's templates would ask, where nobody is named who could answer."""
+    if _is_server(overrides.prometheus):
+        return ()
+    left = [name for name in case.monitored if name not in overrides.steady]
+    return tuple(
+        f"the steady states of template {name!r} are not asked: give --prometheus URL of a server "
+        f"that scrapes {case.target}"
+        for name in left
+    )
+
+
 def _where(overrides: Overrides) -> str:
     """What faults are told about the place they act in."""
     return CLUSTER if overrides.engine == "argo" else overrides.isolation
@@ -218,7 +238,14 @@ def _override(case: Case, overrides: Overrides) -> Case:
         known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
         changes["schedule"] = case.schedule.model_copy(update={"choices": choices, "pattern": None})
-    changes |= _steady(case, overrides.steady)
+    elif _where(overrides) == CLUSTER:
+        # A case is written for both engines; what was not asked for by name is left out.
+        choices = tuple(
+            c for c in case.schedule.choices if fault_shelf.FAULTS[c.kind].only != "lab"
+        )
+        changes["schedule"] = case.schedule.model_copy(update={"choices": choices})
+    templates = case.monitored if _is_server(overrides.prometheus) else ()
+    changes |= _steady(case, (*templates, *overrides.steady))
     case = case.model_copy(update=changes)
     if overrides.fault_options:
         schedule = with_fault_options(case.schedule, overrides.fault_options)
@@ -289,6 +316,12 @@ def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping
 
 
 def _check_cluster(case: Case, target: Target) -> None:
+    known = targets.workloads_of(target.name)
+    if known is not None and case.workload not in known:
+        raise UsageError(
+            f"{target.name} has no client for the workload {case.workload!r}, only for "
+            f"{', '.join(known)}\n\nhint: another case (seatrial list cases)"
+        )
     if case.nodes not in target.node_counts:
         counts = ", ".join(map(str, target.node_counts))
         raise UsageError(

@@ -8,7 +8,7 @@ no room, through the plan, which says the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, kinds, orderly, paths, places, pods, rights
+from seatrial.engine.argo import chaos, effects, kinds, orderly, paths, places, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -43,6 +43,8 @@ ACT_SLACK_S = 15.0
 #: Where the step with the load listens.
 LINE_PORT = 7433
 MANAGER = "seatrial"
+#: The container of a step's pod that runs the step, as Argo calls it.
+MAIN = "main"
 #: What we made is ours to change, whoever touched it since.
 FORCE = {"fieldManager": MANAGER, "force": "true"}
 
@@ -67,13 +69,14 @@ class ArgoSite:
         nodes: Sequence[PlacedNode],
         bounds: Bounds = BOUNDS,
         untouched: Mapping[str, PodMark] | None = None,
+        broken_by: Collection[str] = (),
     ) -> None:
-        self._untouched = untouched or {}
+        self._untouched, self._broken_by = untouched or {}, broken_by
         self._bounds = bounds
         self._api, self._run, self._placement = api, run, placement
         self._target = target
         self._nodes = tuple(node.node() for node in nodes)
-        self._world = ClusterWorld(api, target, self._nodes, placement)
+        self._world = ClusterWorld(api, target, self._nodes, placement, run)
         self._board = ConfigMapBoard(api, run)
 
     @property
@@ -181,16 +184,15 @@ class ArgoSite:
         return self._run.owned(body)
 
     async def _injuries(self) -> list[chaos.Injury]:
-        return await chaos.of_run(
-            self._api, self._run.namespace, selector({RUN_LABEL: self._run.name})
-        )
+        label = selector({RUN_LABEL: self._run.name})
+        return await chaos.of_run(self._api, self._run.namespace, label, self._broken_by)
 
     async def _remove_volumes(self) -> list[str]:
         where = paths.collection("v1", "PersistentVolumeClaim", self._run.namespace)
         try:
             found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
         except ApiError as error:
-            return [] if error.status in (403, 404) else [str(error)]
+            return [f"volumes were not looked for: {error}"]
         left = []
         for one in found:
             body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **one}
@@ -227,12 +229,20 @@ class ArgoEngine:
             )
         return {"kubernetes": str(version.get("gitVersion", "unknown"))}
 
+    def unseen(self, plan: Plan) -> tuple[str, ...]:
+        """Faults whose effect no probe can see here, by target and placement; no cluster needed."""
+        target = _target(plan)
+        if not isinstance(target, Placed):
+            return ()
+        return effects.unseen(plan, target, target.place(plan.target.nodes, "run", "trial"))
+
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Make the target, or find the one that runs; its life ends with the Workflow's."""
-        run, target = of_environment(), _target(plan)
-        placement = _placement(target, plan, run)
+        run = of_environment()
         api = await asyncio.to_thread(connect)
         try:
+            target = _target(plan, await own_image(api, run))
+            placement = _placement(target, plan, run)
             for body in placement.objects:
                 await apply(api, run.owned(body))
             placement = await places.settle(api, placement, plan.target.nodes)
@@ -265,8 +275,15 @@ class ArgoEngine:
         elif cluster is None:
             placement = await places.settle_if_there(api, placement, plan.target.nodes)
         nodes = cluster.nodes if cluster is not None else _placed(placement, {})
-        marks = _untouched(marks, plan)
-        return ArgoSite(api, run, target, placement, nodes, untouched=marks)
+        return ArgoSite(
+            api,
+            run,
+            target,
+            placement,
+            nodes,
+            untouched=_untouched(marks, plan),
+            broken_by=rights.chaos_kinds(plan),
+        )
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """A pod of a step is where clients reach the nodes."""
@@ -286,8 +303,23 @@ async def apply(api: Api, body: Object) -> Object:
     return await api.patch(path, body, APPLY, FORCE)
 
 
-def _target(plan: Plan) -> Target:
-    return targets.make(plan.target.name, plan.target.settings)
+async def own_image(api: Api, run: Run) -> str:
+    """The image that this pod runs, whoever named it: the container `probe` of a target's pods
+    has the same. "" outside of a pod of Argo's."""
+    found = await api.find(f"{paths.pods(run.namespace)}/{run.pod_name}") if run.pod_name else None
+    containers = ((found or {}).get("spec") or {}).get("containers") or ()
+    return next((str(one["image"]) for one in containers if one["name"] == MAIN), "")
+
+
+def _target(plan: Plan, image: str = "") -> Target:
+    """The plan's target; its `probe_image` is `image` where the plan names none."""
+    target = targets.make(plan.target.name, plan.target.settings)
+    if not image or not isinstance(target, Placed):
+        return target
+    given = plan.target.settings.get("kubernetes") or {}
+    assert isinstance(given, Mapping), "the settings were checked"
+    settings = {**plan.target.settings, "kubernetes": {"probe_image": image, **given}}
+    return targets.make(plan.target.name, settings)
 
 
 def _placement(target: Target, plan: Plan, run: Run) -> Placement:

@@ -29,6 +29,8 @@ NAME_MAX = 40
 HASH_CHARS = 8
 #: In every pod that we make: the database, and a shell beside it that sees its processes.
 NODE, PROBE = "node", "probe"
+#: Where a template mounts a node's data, in the container `node`.
+VOLUMES = {"etcd": "/seatrial/data", "mariadb-galera": "/var/lib/mysql"}
 #: Image of the container `probe`; it needs a shell, and Python with seatrial in it.
 PROBE_IMAGE = "ghcr.io/seatrial/seatrial:0.1.0"
 
@@ -101,6 +103,8 @@ def stateful(
         container=PROBE,
         process=process,
         objects=render(template, given),
+        volume=VOLUMES.get(template, ""),
+        node=NODE,
     )
 
 
