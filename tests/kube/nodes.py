@@ -26,7 +26,6 @@ from tests.kube.server import Cluster, Object
 
 T = TypeVar("T")
 START_S = 60.0
-CLAIMS = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
 COMMAND_S = 60.0
 PAUSE_IMAGE = "gcr.io/google-containers/pause:latest"
 
@@ -119,8 +118,9 @@ class Kubelet(ChaosMesh):
     Chaos Mesh whose injection is said to be done and is not.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, namespace: str = NAMESPACE) -> None:
         super().__init__(cluster)
+        self.namespace = namespace
         self.folder, self.hosts = folder, folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n", encoding="ascii")
         self.nodes: Nodes | None = None
@@ -183,34 +183,36 @@ class Kubelet(ChaosMesh):
         service, lines = body["spec"]["serviceName"], []
         for pod, node in self._node.items():
             address = self.nodes.address(node)
-            lines.append(f"{address} {pod}.{service}.{NAMESPACE}.svc\n")
+            lines.append(f"{address} {pod}.{service}.{self.namespace}.svc\n")
         with self.hosts.open("a", encoding="ascii") as file:
             file.writelines(lines)
         for pod in self._node:
             for claim in body["spec"].get("volumeClaimTemplates", []):
                 name = f"{claim['metadata']['name']}-{pod}"
                 made = {**claim, "metadata": {**claim["metadata"], "name": name}}
-                self.cluster.put(CLAIMS, made)
+                self.cluster.put(
+                    paths.collection("v1", "PersistentVolumeClaim", self.namespace), made
+                )
         spec = body["spec"]["template"]["spec"]
         self.images = {one["name"]: one["image"] for one in spec["containers"]}
         labels = body["spec"]["template"]["metadata"]["labels"]
         for pod, node in self._node.items():
             self.cluster.put(
-                paths.pods(NAMESPACE),
+                paths.pods(self.namespace),
                 {
                     "apiVersion": "v1",
                     "kind": "Pod",
-                    "metadata": {"name": pod, "namespace": NAMESPACE, "labels": labels},
+                    "metadata": {"name": pod, "namespace": self.namespace, "labels": labels},
                     "spec": {**spec, "nodeName": "machine-1"},
                     "status": _status(spec, self.nodes.address(node), True, 0),
                 },
             )
-            self.cluster.texts[f"{paths.pods(NAMESPACE)}/{pod}/log"] = b""
+            self.cluster.texts[f"{paths.pods(self.namespace)}/{pod}/log"] = b""
 
     def _gone(self, body: Object) -> None:
         """The garbage collector: pods go with their StatefulSet, and so do the processes."""
         for pod in self._node:
-            self.cluster.remove(f"{paths.pods(NAMESPACE)}/{pod}")
+            self.cluster.remove(f"{paths.pods(self.namespace)}/{pod}")
         assert self.nodes is not None
         self.left = self.nodes.broken()
         self.nodes.stop()
@@ -227,7 +229,7 @@ class Kubelet(ChaosMesh):
             address, restarts = body["status"]["podIP"], _restarts(body) + 1
             body["status"] = _status(body["spec"], address, False, restarts)
 
-        self.cluster.change(f"{paths.pods(NAMESPACE)}/{pod}", change)
+        self.cluster.change(f"{paths.pods(self.namespace)}/{pod}", change)
 
     def _back(self, pod: str) -> None:
         nodes = self.nodes
@@ -242,7 +244,7 @@ class Kubelet(ChaosMesh):
             address, restarts = body["status"]["podIP"], _restarts(body) + 1
             body["status"] = _status(body["spec"], address, True, restarts)
 
-        self.cluster.change(f"{paths.pods(NAMESPACE)}/{pod}", change)
+        self.cluster.change(f"{paths.pods(self.namespace)}/{pod}", change)
 
     def _command(self, pod: str, container: str, argv: list[str]) -> tuple[str, int]:
         if self.nodes is None or pod not in self._node:

@@ -48,6 +48,11 @@ EXPLAINED: dict[str, dict[tuple[str, str], str]] = {
         ("pods", "list"): "the pods of a cluster that runs already, by a selector",
         ("podchaos", "watch"): END,
         ("networkchaos", "watch"): END,
+        (
+            "podchaos",
+            "update",
+        ): "Chaos Mesh's own webhook asks whether who breaks may",
+        ("networkchaos", "update"): "the same",
         ("services", "watch"): END,
         ("statefulsets", "watch"): END,
         ("persistentvolumeclaims", "watch"): END,
@@ -78,7 +83,7 @@ def test_a_green_walk_is_judged_here_as_there_within_the_rights_of_its_accounts(
         assert always <= idle | {("configmaps", "create")}
 
 
-@pytest.mark.parametrize("scenario", ["red", "unproven", "stopped", "storeless"])
+@pytest.mark.parametrize("scenario", ["red", "unproven", "stopped", "storeless", "running"])
 def test_a_walk_ends_as_it_should(tmp_path: Path, scenario: str) -> None:
     """See the scenarios' own words in `tests.kube.walks`."""
     walk(tmp_path, scenario)
