@@ -294,7 +294,7 @@ def test_stress_is_counted_by_the_kernel_of_the_pod(
 
     def probe(words: list[str]) -> object:
         assert words[0] == "seatrial.engine.argo.inpod.burners"
-        assert words[2:] == ["stress-ng", "memStress"]
+        assert words[2:] == ["etcd", "stress-ng", "memStress"]
         some = {"processes": 2, "ran_s": 0.3, "waited_s": 0.1, "memory_bytes": 9}
         none = dict.fromkeys(some, 0)
         return {"over_s": 0.5, **(some if busy else none)}

@@ -258,7 +258,8 @@ class ClusterWorld:
 
         How many processors the node may use is not theirs to change: that is left out (0).
         """
-        told = await self._probe(node, "burners", [str(over_s), *WORKERS], over_s)
+        words = [str(over_s), self.placement.process, *WORKERS]
+        told = await self._probe(node, "burners", words, over_s)
         if not {"processes", "over_s", "ran_s", "waited_s", "memory_bytes"} <= set(told):
             raise Unavailable(f"the probe in {node}'s pod did not count: {told.get('why', told)}")
         return Burnt(**told, node_cpus=0)
