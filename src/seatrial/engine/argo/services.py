@@ -40,6 +40,10 @@ def names_of(action: dns.DnsAction, placement: Placement) -> tuple[str, ...]:
     return tuple(one for one in known if not action.patterns or _is_meant(one, action.patterns))
 
 
+def _plain(names: Names) -> dict[str, Json]:
+    return {name: None if found is None else [*found] for name, found in names.items()}
+
+
 def _is_number(name: str) -> bool:
     try:
         return bool(ip_address(name))
@@ -68,14 +72,14 @@ class OnNames:
             self._before[node] = {name: found for name, found in seen.items() if found}
             if not self._before[node]:
                 raise Unavailable(f"{node}: none of {', '.join(self.names)} resolves")
-        return {"names": {node: {**seen} for node, seen in self._before.items()}}
+        return {"names": {node: _plain(seen) for node, seen in self._before.items()}}
 
     async def acts(self, cluster: ClusterWorld) -> Proof:
         """They resolve to nothing, or to something else."""
         as_before, measured = [], dict[str, Json]()
         for node in self.victims:
             seen = await self._ask(cluster, node)
-            measured[node] = {**seen}
+            measured[node] = _plain(seen)
             for name, was in self._before[node].items():
                 now = seen.get(name)
                 hit = bool(now) and not set(now or ()) & set(was or ()) if self.random else not now
@@ -92,7 +96,7 @@ class OnNames:
         wrong, measured = [], dict[str, Json]()
         for node in self.victims:
             seen = await self._ask(cluster, node)
-            measured[node] = {**seen}
+            measured[node] = _plain(seen)
             for name, was in self._before[node].items():
                 if not set(seen.get(name) or ()) & set(was or ()):
                     wrong.append(f"{node}: {name} → {', '.join(seen.get(name) or ['nothing'])}")
