@@ -50,6 +50,8 @@ class ClusterRecord(_Data):
     format: Literal["seatrial/cluster/1"] = "seatrial/cluster/1"
     engine: str
     nodes: tuple[PlacedNode, ...]
+    #: What its nodes say they run, where the engine's preflight could not know.
+    versions: Mapping[str, str] = {}
     site: Mapping[str, Json] = {}
 
 
@@ -97,6 +99,11 @@ class Site(Protocol):
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, as clients reach them."""
+        ...
+
+    @property
+    def stays(self) -> str:
+        """Why `teardown` leaves the cluster as it is; "" where it takes it down."""
         ...
 
     @property

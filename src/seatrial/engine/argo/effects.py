@@ -15,7 +15,7 @@ from itertools import permutations
 from typing import Any, Final, Protocol, cast
 
 from seatrial import faults as shelf
-from seatrial.engine.argo import netem, pods
+from seatrial.engine.argo import netem, orderly, pods
 from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.links import Link
 from seatrial.engine.argo.pods import PodState
@@ -348,9 +348,14 @@ def _too_rare(fault: PlannedFault) -> str:
 
 
 def unseen(plan: Plan, target: Target, placement: Placement) -> tuple[str, ...]:
-    """The faults of a plan whose effect nobody can see there, with the reason, in sentences."""
+    """The faults of a plan whose effect nobody can see there, with the reason, in sentences.
+
+    What goes through the API and the target's own commands (`orderly`) proves itself.
+    """
     told = []
     for fault in plan.faults:
+        if fault.kind in orderly.NAMES:
+            continue
         whom = fault.nodes or plan.target.nodes[:1]
         if why := why_unseen(of(fault, whom, placement, target)):
             told.append(f"the effect of {fault.id} ({fault.kind}) cannot be seen here: {why}")

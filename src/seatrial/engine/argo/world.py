@@ -84,8 +84,9 @@ class ClusterWorld:
         return CLUSTER
 
     async def pod(self, node: str) -> PodState | None:
-        """The node's pod now."""
-        return await pods.read(self.api, self.placement.namespace, self.placement.pods[node])
+        """The node's pod now; None of a node whose pod is not known."""
+        name = self.placement.pods.get(node)
+        return None if name is None else await pods.read(self.api, self.placement.namespace, name)
 
     async def ready(self, node: str, timeout_s: float) -> bool:
         """Whether the node answers clients before the timeout; asks again while it does not."""
