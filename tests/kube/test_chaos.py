@@ -401,6 +401,10 @@ def test_the_nemesis_of_every_engine_carries_it_out(
     assert evidence.recovery is not None and evidence.recovery.seen
     assert [op.f for op in ops] == ["inject", "inject", "heal", "heal"]
     assert len(mesh.gone) == 1
+    asked = [f"{method} {path.partition('?')[0]}" for method, path, _ in cluster.requests]
+    assert asked.index(f"GET {pod_path('n1')}") < asked.index(f"POST {PODCHAOS}")
+    before: Any = evidence.effect.measured["before"]
+    assert before["answered_before"] == {"n1": True}, "it was looked at before"
 
 
 def test_heal_everything_finds_what_another_step_left(

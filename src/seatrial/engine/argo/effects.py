@@ -295,10 +295,30 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
         return AllOf([of(part, victims, placement, target) for part in parts])
     if fault.kind == "network":
         return OnConnections(victims)
+    if fault.kind in ("dns", "http"):
+        return _on_service(fault, victims, placement)
     return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 _NOTHING_LIKE_IT: Final = "no probe measures what this {kind} does"
+
+
+def _on_service(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
+    """Names and messages; imported late, as few plans have such faults."""
+    from seatrial.engine.argo import services
+    from seatrial.faults.chaos import dns, http
+    from seatrial.faults.chaos.catalogue import FAMILIES
+
+    action = FAMILIES[fault.kind].read(fault.options)
+    if isinstance(action, dns.DnsAction):
+        names = services.names_of(action, placement)
+        if not names:
+            return Unseen("none of the names that its patterns mean is known to resolve")
+        return services.OnNames(victims, names, isinstance(action, dns.Random))
+    assert isinstance(action, http.HttpAction)
+    if action.tls is not None:
+        return Unseen("the probe speaks plain HTTP, and this fault is on HTTPS")
+    return services.OnMessages(victims, action)
 
 
 def _why_not(fault: PlannedFault, placement: Placement, target: Target) -> str:

@@ -249,7 +249,7 @@ class ClusterWorld:
                 "hint: name volume and process in the target's settings"
             )
         words = [place.process, place.volume, str(times), *methods]
-        told = await self._probe(node, "disk", words, DISK_S)
+        told = await self.probe(node, "disk", words, DISK_S)
         if "why" in told:
             raise Unavailable(f"{node}'s disk was not tried: {told['why']}")
         return {name: tuple(DiskCall(*one) for one in calls) for name, calls in told.items()}
@@ -259,7 +259,8 @@ class ClusterWorld:
 
         How many processors the node may use is not theirs to change: that is left out (0).
         """
-        told = await self._probe(node, "burners", [str(over_s), *WORKERS], over_s)
+        words = [str(over_s), self.placement.process, *WORKERS]
+        told = await self.probe(node, "burners", words, over_s)
         if not {"processes", "over_s", "ran_s", "waited_s", "memory_bytes"} <= set(told):
             raise Unavailable(f"the probe in {node}'s pod did not count: {told.get('why', told)}")
         return Burnt(**told, node_cpus=0)
@@ -270,7 +271,7 @@ class ClusterWorld:
             raise Unavailable(f"{self.target.name} does not tell the time")
         return await self.target.clock_offset(self._nodes[node])
 
-    async def _probe(
+    async def probe(
         self, node: str, program: str, words: Sequence[str], takes_s: float
     ) -> dict[str, Any]:
         """Carry out a program of `inpod` beside the node; what it printed."""
