@@ -189,7 +189,8 @@ class Kubelet(ChaosMesh):
         for pod in self._node:
             for claim in body["spec"].get("volumeClaimTemplates", []):
                 name = f"{claim['metadata']['name']}-{pod}"
-                made = {**claim, "metadata": {**claim["metadata"], "name": name}}
+                metadata = {**claim["metadata"], "name": name, "namespace": NAMESPACE}
+                made = {**claim, "metadata": metadata}
                 self.cluster.put(CLAIMS, made)
         spec = body["spec"]["template"]["spec"]
         self.images = {one["name"]: one["image"] for one in spec["containers"]}
