@@ -37,6 +37,33 @@ CASES = Catalogue(
             "what was acknowledged survives a loss of power, in a cluster of one as well",
             "seatrial.cases.etcd:DURABILITY",
         ),
+        "galera-bank": Entry(
+            "transfers on all nodes of Galera keep the total", "seatrial.cases.galera:BANK"
+        ),
+        "galera-append": Entry(
+            "transactions on all nodes of Galera keep to snapshot isolation",
+            "seatrial.cases.galera:APPEND",
+        ),
+        "galera-register": Entry(
+            "with wsrep_sync_wait Galera's registers are linearizable",
+            "seatrial.cases.galera:REGISTER",
+        ),
+        "tidb-bank": Entry(
+            "transfers keep the total while TiDB's stores die", "seatrial.cases.tidb:BANK"
+        ),
+        "tidb-bank-pd": Entry(
+            "transfers keep the total while TiDB's placement driver loses its leader",
+            "seatrial.cases.tidb:BANK_PD",
+        ),
+        "tidb-append": Entry(
+            "pessimistic transactions of TiDB keep to snapshot isolation",
+            "seatrial.cases.tidb:APPEND",
+        ),
+        "tidb-append-optimistic": Entry(
+            "optimistic transactions of TiDB keep to snapshot isolation",
+            "seatrial.cases.tidb:APPEND_OPTIMISTIC",
+        ),
+        "tidb-register": Entry("TiDB's registers are linearizable", "seatrial.cases.tidb:REGISTER"),
     },
 )
 

@@ -6,6 +6,7 @@ Judged is the last `ok` op `fingerprint` of each node, a map:
 - `index` (or `raft_applied`): the last entry of the replicated log that it applied;
 - `hash`: over the data up to `revision`, comparable at equal `compact_revision` and `version`;
 - `data` (optional): a digest of the current data alone, comparable at equal `revision`;
+- `check` (optional): what the database's own consistency check found on this node, "" if nothing;
 - `settled` (optional): whether index and revision stood still while all this was read.
 
 A replicated state machine is deterministic: the same log index gives the same state (Schneider,
@@ -43,6 +44,7 @@ class Reading:
     hash: str
     data: str
     hash_scope: str
+    check: str | None
     settled: bool
 
     def said(self) -> str:
@@ -68,16 +70,19 @@ class Replicas:
         readings = list(found.values())
         judged = len(readings)
         details: dict[str, Json] = {"readings": {r.node: _json(r) for r in readings}}
-        anomalies = _divergences([reading for reading in readings if reading.settled])
+        anomalies = [*map(_defect, (one for one in readings if one.check))]
+        anomalies += _divergences([reading for reading in readings if reading.settled])
         if anomalies:
             cause = anomalies[0].explanation
             return Verdict.invalid(cause, judged=judged, anomalies=anomalies, details=details)
         cause = malformed or self._silent(found) or _not_comparable(readings)
         if cause:
             return Verdict.unknown(cause, judged=judged, details=details)
+        clean = sum(reading.check == "" for reading in readings)
+        checks = f"; the database's own check found nothing on {count(clean, 'node')}"
         return Verdict.valid(
             f"{count(judged, 'node')} ({listed(found)}) agree at revision "
-            f"{readings[0].revision:,}: hash {readings[0].hash}",
+            f"{readings[0].revision:,}: hash {readings[0].hash}{checks if clean else ''}",
             judged=judged,
             details=details,
         )
@@ -133,6 +138,7 @@ def _reading(value: Value, op: int) -> Reading | str:
         hash=str(value["hash"]),
         data=str(value.get("data", "")),
         hash_scope=f"{value.get('compact_revision')} {value.get('version')}",
+        check=None if value.get("check") is None else str(value["check"]),
         settled=value.get("settled") is not False,
     )
 
@@ -187,6 +193,15 @@ def _anomaly(group: tuple[Reading, ...], where: str) -> Anomaly:
     )
 
 
+def _defect(reading: Reading) -> Anomaly:
+    return Anomaly(
+        "failed-check",
+        f"the database's own check on {reading.node} (op {reading.op}) says: {reading.check}",
+        ops=(reading.op,),
+        steps=(reading.said(),),
+    )
+
+
 def _not_comparable(readings: list[Reading]) -> str:
     """Why agreement is not proved though nothing contradicts it, or ""."""
     moving = [reading.node for reading in readings if not reading.settled]
@@ -208,5 +223,6 @@ def _json(reading: Reading) -> dict[str, Json]:
         "hash": reading.hash,
         "data": reading.data,
         "settled": reading.settled,
+        **({} if reading.check is None else {"check": reading.check}),
         "op": reading.op,
     }

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from seatrial.case import Intent, Limits
+from seatrial.case import Intent, Keep, Limits
 from seatrial.fault import PlannedFault
 from seatrial.safety import TimeWindow, Watched
 from seatrial.slo import Slo
@@ -123,11 +123,15 @@ class Plan(_Data):
     ramps: tuple[PlannedRamp, ...] = ()
     safety: PlannedSafety = PlannedSafety()
     steady_states: tuple[SteadyState, ...]
+    #: What the case would ask of the target's own metrics and nobody can be asked, in sentences.
+    not_asked: tuple[str, ...] = ()
     #: `auto`: the lab starts a server that scrapes the nodes; else empty (probes have their URLs).
     prometheus: str = ""
     slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits
+    #: Whether what was made for it outlives the trial.
+    keep_target: Keep = "never"
     repeat: str
 
     def to_text(self) -> str:

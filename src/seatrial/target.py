@@ -106,6 +106,27 @@ class SetClient(Client, Protocol):
         ...
 
 
+class BankClient(Client, Protocol):
+    """Accounts with whole balances; a transfer and a read of all are one transaction each."""
+
+    async def open_accounts(self, balances: Mapping[int, int]) -> None:
+        """Make the accounts that are missing, all at once; those that are there stay as they are.
+
+        Certain when it returns: later ops of every client see all of them.
+        """
+        ...
+
+    async def transfer(
+        self, source: int, destination: int, amount: int, *, may_overdraw: bool
+    ) -> None:
+        """Move `amount`; raises `OpRefused` where `source` has less and may not overdraw."""
+        ...
+
+    async def balances(self) -> Mapping[int, int]:
+        """The balance of every account, as one read sees them."""
+        ...
+
+
 class ReplicaClient(Client, Protocol):
     """What one replica holds, for comparison with the others."""
 
@@ -116,8 +137,9 @@ class ReplicaClient(Client, Protocol):
     async def fingerprint(self) -> Mapping[str, Value]:
         """This node's own view, JSON only, read from its own copy.
 
-        Keys that replicas must agree on (data hash, revision at the same raft index) and their
-        context; the target documents them.
+        Keys that replicas must agree on (data hash, revision at the same raft index), `check` (what
+        the database's own consistency check found, "" if nothing) and their context; the target
+        documents them.
         """
         ...
 
@@ -139,7 +161,13 @@ class Placement:
     pod is made anew; "" is the pod's own address), `ports` port names to numbers. `container` is
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
-    what makes the target, in order; none where it runs already.
+    what makes the target, in order; none where it runs already. `volume` is where a node's data
+    is mounted in the container of the node, which is called `node` ("": the pod's first).
+
+    Of a cluster that runs: `selector` finds its pods by their labels where `pods` names none, and
+    where neither is known nothing of it can be broken. `node_ports` are the ports of single nodes
+    as clients reach them, where they are not `ports`. `apart`: clients speak to others than the
+    nodes.
     """
 
     namespace: str
@@ -149,6 +177,16 @@ class Placement:
     container: str = ""
     process: str = ""
     objects: tuple[Mapping[str, Json], ...] = ()
+    node_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    selector: str = ""
+    apart: bool = False
+    volume: str = ""
+    node: str = ""
+
+    @property
+    def breakable(self) -> bool:
+        """Whether its nodes are pods, so that faults reach them."""
+        return bool(self.pods or self.selector)
 
 
 @runtime_checkable
@@ -232,6 +270,42 @@ class Membership(Protocol):
 
 
 @runtime_checkable
+class Versioned(Protocol):
+    """A target whose nodes say which version they run."""
+
+    async def running_version(self, node: Node) -> str:
+        """The version that `node` runs, as it says itself; "" if it does not answer."""
+        ...
+
+
+@runtime_checkable
+class Images(Versioned, Protocol):
+    """A target whose pods can run another image on the same data."""
+
+    def image_may_follow(self, image: str) -> str:
+        """Why `image` cannot take over the data of its own, "" if it can or nobody can say."""
+        ...
+
+
+@runtime_checkable
+class Rejoining(Protocol):
+    """A target that says how a pod of it is started to join a cluster that is there."""
+
+    def rejoining(self, command: Sequence[str]) -> tuple[str, ...]:
+        """The container's command for a node with no data that joins as a new member."""
+        ...
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """A target whose nodes tell how often they have rewritten their data file."""
+
+    async def rewrites(self, node: Node) -> tuple[float, int]:
+        """When the node's process started (any clock), and how often it rewrote the file since."""
+        ...
+
+
+@runtime_checkable
 class Versions(Protocol):
     """A target whose nodes can run another binary on the same data."""
 
@@ -290,4 +364,35 @@ class NeedsTarget(Protocol):
         options: Mapping[str, Json],
     ) -> str:
         """Why `target` cannot have it on these victims (sizes and roles), "" if it can."""
+        ...
+
+
+@runtime_checkable
+class StartsSlowly(Protocol):
+    """A target whose nodes need longer to be ready for the first time than an engine allows."""
+
+    @property
+    def start_timeout_s(self) -> float:
+        """How long all of them together may take."""
+        ...
+
+
+@runtime_checkable
+class EndsItself(Protocol):
+    """A target whose nodes end by design in a state that they cannot go on from.
+
+    Whoever looks after them starts them again; such an end is no defect of the target.
+    """
+
+    def why_it_ended(self, last_words: str) -> str:
+        """Why a node whose log ends so has rightly ended itself, "" if that is not known."""
+        ...
+
+
+@runtime_checkable
+class PerhapsNotHere(Protocol):
+    """A target whose nodes cannot be started on every machine."""
+
+    def why_not_here(self) -> str:
+        """Why no node can be started on this machine, "" if they can."""
         ...

@@ -9,10 +9,12 @@ the controllers (Chaos Mesh, Argo) on the other side.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +27,7 @@ from tests.kube import access
 from tests.kube.access import Use
 
 Object = dict[str, Any]
+Process = subprocess.Popen[bytes]
 #: An object's path: …/namespaces/NS/PLURAL/NAME, perhaps with a subresource.
 PATH = re.compile(
     r"(?P<where>/(?:api/v1|apis/[^/]+/[^/]+)/namespaces/[^/]+/[^/]+)"
@@ -32,6 +35,7 @@ PATH = re.compile(
 )
 ALL = re.compile(r"(?P<root>/(?:api/v1|apis/[^/]+/[^/]+))/(?P<plural>[a-z]+)$")
 WATCH_POLL_S = 0.01
+STRATEGIC = "application/strategic-merge-patch"
 
 
 @dataclass
@@ -75,6 +79,8 @@ class Cluster:
         #: Answers of what is no object, by path.
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.command: Callable[[str, str, list[str]], tuple[str, int]] = lambda *_: ("", 0)
+        #: Starts a real process for a command in a pod; None: `command` answers instead.
+        self.spawn: Callable[[str, str, list[str]], Process | None] = lambda *_: None
         self.when: Callable[[str, str, Object], None] = lambda *_: None
         #: The server's own clock; None: this machine's.
         self.date: Callable[[], str] | None = None
@@ -184,7 +190,9 @@ class Cluster:
                 if kind != "application/apply-patch+yaml":
                     return 404, status(404, "NotFound", path)
                 return 201, self._store("ADDED", path, body)
-            made = merged(self.objects[path], body)
+            made = merged(self.objects[path], body, by_name=kind.startswith(STRATEGIC))
+            if "spec" in body:
+                made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
             if made["metadata"].get("deletionTimestamp") and not made["metadata"].get("finalizers"):
                 self.remove(path)
                 return 200, made
@@ -250,8 +258,13 @@ def status(code: int, reason: str, message: str) -> Object:
     }
 
 
-def merged(old: Any, new: Any) -> Any:
-    """RFC 7386."""
+def merged(old: Any, new: Any, *, by_name: bool = False) -> Any:
+    """RFC 7386; `by_name` as Kubernetes' own patch does it: objects of a list by their names."""
+    if by_name and isinstance(new, list) and new and all(isinstance(each, dict) for each in new):
+        there = {each["name"]: each for each in old or ()}
+        changed = {each["name"]: each for each in new}
+        rest = [merged(each, changed.pop(name, {}), by_name=True) for name, each in there.items()]
+        return [*rest, *changed.values()]
     if not isinstance(new, dict):
         return new
     made = dict(old) if isinstance(old, dict) else {}
@@ -259,7 +272,7 @@ def merged(old: Any, new: Any) -> Any:
         if value is None:
             made.pop(key, None)
         else:
-            made[key] = merged(made.get(key), value)
+            made[key] = merged(made.get(key), value, by_name=by_name)
     return made
 
 
@@ -471,7 +484,46 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Accept", accept)
         self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
         self.end_headers()
-        out, code = self.cluster.command(pod, query["container"][0], query["command"])
+        where, argv = query["container"][0], query["command"]
+        process = self.cluster.spawn(pod, where, argv)
+        if process is not None:
+            out, code = self._pump(process, stdin="stdin" in query)
+        else:
+            out, code = self.cluster.command(pod, where, argv)
+        self._finish(out, code)
+
+    def _pump(self, process: Process, stdin: bool) -> tuple[str, int]:
+        """Carry lines both ways until the process ends; what it said to stderr, and its code."""
+        assert process.stdin and process.stdout and process.stderr
+        if stdin:
+            threading.Thread(target=self._feed, args=(process,), daemon=True).start()
+        else:
+            process.stdin.close()
+        for line in process.stdout:
+            self._frame(0x2, b"\x01" + line)
+        said = process.stderr.read().decode(errors="replace")
+        code = process.wait(30)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        return (said, code) if code else ("", 0)
+
+    def _feed(self, process: Process) -> None:
+        """What the client writes goes to the process (frames of a client are masked)."""
+        with contextlib.suppress(OSError, ValueError):
+            while head := self.rfile.read(2):
+                size = head[1] & 0x7F
+                if size == 126:
+                    (size,) = struct.unpack(">H", self.rfile.read(2))
+                mask = self.rfile.read(4)
+                data = bytes(b ^ mask[i % 4] for i, b in enumerate(self.rfile.read(size)))
+                if head[0] & 0x0F == 0x8:
+                    break
+                if data[:1] == b"\x00" and process.stdin:
+                    process.stdin.write(data[1:])
+                    process.stdin.flush()
+
+    def _finish(self, out: str, code: int) -> None:
         ending: Object = {"status": "Success"}
         if code:
             cause = {"reason": "ExitCode", "message": str(code)}
@@ -481,14 +533,20 @@ class _Handler(BaseHTTPRequestHandler):
                 "message": f"command terminated with exit code {code}",
                 "details": {"causes": [cause]},
             }
-        self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
+        if out:
+            self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
         self._frame(0x2, b"\x03" + json.dumps(ending).encode())
         self._frame(0x8, struct.pack(">H", 1000))
         self.close_connection = True
+        with contextlib.suppress(OSError):  # what is left unread would take our last words along
+            self.connection.settimeout(1.0)
+            while self.connection.recv(1 << 16):
+                pass
 
     def _frame(self, opcode: int, data: bytes) -> None:
         size = len(data)
-        head = bytes([0x80 | opcode, size if size < 126 else 126])
-        head += b"" if size < 126 else struct.pack(">H", size)
+        short = size if size < 126 else 126 if size < 1 << 16 else 127
+        head = bytes([0x80 | opcode, short])
+        head += b"" if size < 126 else struct.pack(">H" if size < 1 << 16 else ">Q", size)
         self.wfile.write(head + data)
         self.wfile.flush()

@@ -125,6 +125,18 @@ def test_watch_ends_with_the_verdict(
     assert main(["watch", RUN.name]) == status
 
 
+def test_watch_keeps_the_exit_handlers_nodes_apart(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Argo gives two nodes the same display name where two graphs have a task of one name."""
+    late = {**node("heal", "Succeeded"), "name": f"{RUN.name}.onExit.heal"}
+    cluster.put(WORKFLOWS, workflow("Failed", node("heal", "Failed"), late))
+    assert main(["watch", RUN.name]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "heal" in line]
+    told = sorted(line.split()[1:3] for line in lines)
+    assert told == [["exit-heal", "Succeeded"], ["heal", "Failed"]]
+
+
 def test_watch_tells_phases_faults_and_ops(cluster: Cluster, api: Api) -> None:
     """A node that changes its phase is told, and what the steps say on the board."""
     cluster.put(WORKFLOWS, workflow("Running", node("workload", "Running")))

@@ -114,9 +114,14 @@ def test_rights_are_those_of_the_plan_and_no_more() -> None:
     assert not any(right.resource == "secrets" for right in wanted)
 
 
-def test_only_links_and_signals_take_commands_in_pods() -> None:
+def test_what_is_measured_in_pods_takes_commands_in_pods() -> None:
     """A plan of kills alone may not carry out anything in a pod."""
-    for faults, wants in ((("kill",), False), (("partition",), True), (("pause",), True)):
+    for faults, wants in (
+        (("kill",), False),
+        (("partition",), True),
+        (("pause",), True),
+        (("io-latency",), True),
+    ):
         plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo", faults=faults))
         wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [])
         verbs = {right.verb for right in wanted if right.resource == "pods/exec"}

@@ -139,6 +139,7 @@ def plan_text(plan: Plan) -> str:
         *_quorum_table(plan),
         *_safety(plan),
         *_hypothesis(plan),
+        *_not_asked(plan),
         f"checkers {', '.join(plan.checkers)}",
         f"limits   {plan.limits.min_ok} ok ops of each f, in each fault window"
         f" {plan.limits.min_attempts_in_fault} attempts and {plan.limits.min_ok_in_fault} ok",
@@ -247,6 +248,11 @@ def _hypothesis(plan: Plan) -> list[str]:
         head = f"{state.name}: {metric_of(state.probe)}; "
         out += _wrap(head + "; ".join(asked), " " * 9, " " * 11)
     return [*out, ""]
+
+
+def _not_asked(plan: Plan) -> list[str]:
+    lines = [line for text in plan.not_asked for line in _wrap(text, "not asked  ", " " * 11)]
+    return [*lines, ""] if lines else []
 
 
 def _bound(value: object) -> str:

@@ -100,7 +100,9 @@ def _cells(trial: StoredTrial) -> tuple[Iterable[Cell], str]:
 def _all() -> Iterable[Cell]:
     for target in targets.TARGETS:
         roles = roles_of(target)
-        for workload, kind, role in product(workloads.WORKLOADS, faults.FAULTS, roles):
+        known = targets.workloads_of(target)
+        can = [name for name in workloads.WORKLOADS if known is None or name in known]
+        for workload, kind, role in product(can, faults.FAULTS, roles):
             yield Cell(target, workload, kind, role)
 
 

@@ -146,6 +146,9 @@ class Session:
             self.unplanned += await self.probing.close()
             leaks = audit.in_the_lab(lab.audit(), self.plan.isolation)
             self.unplanned += [end.sentence for end in lab.exits if not end.planned]
+            for end in lab.exits:
+                if end.why:
+                    emit("note", text=end.sentence)
             await lab.stop(keep=self.folder.nodes if self.keep else None)
             for task in beside:
                 task.cancel()

@@ -48,6 +48,8 @@ from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
 
 
+#: Checkers that are given the ops `fingerprint` too, which follow any workload's last reads.
+SEE_FINGERPRINTS = ("replicas", "stats")
 #: What a checker's time is extended by where it has to be compiled first.
 COMPILE_TIMEOUT_S = 300.0
 
@@ -158,6 +160,7 @@ def check_history(
 ) -> dict[str, Verdict]:
     """The verdict of each named checker, each in its own bounded process."""
     out: dict[str, Verdict] = {}
+    judged = _without_fingerprints(history)
     if not compiled():
         say("the checkers' loops are compiled first: once on this machine, up to a minute")
         timeout_s += COMPILE_TIMEOUT_S
@@ -167,8 +170,15 @@ def check_history(
         def make(name: str = name, chosen: CheckOptions = chosen) -> Checker:
             return shelf.make(name, chosen)
 
-        out[name] = check(make, history, timeout_s, memory)
+        seen = history if name in SEE_FINGERPRINTS else judged
+        out[name] = check(make, seen, timeout_s, memory)
     return out
+
+
+def _without_fingerprints(history: History) -> History:
+    """The workload's own ops: what a replica said of itself is no op of its model. O(n)."""
+    prints = history.is_f("fingerprint")
+    return history.take(~prints) if prints.any() else history
 
 
 def judge_history(
@@ -207,6 +217,7 @@ def judge_trial(
     loaded = load_arrow(folder.history)
     history = loaded.history
     notes = _notes(folder, loaded.note)
+    notes += [Part("not asked", Validity.VALID, text) for text in plan.not_asked]
     timeout_s = plan.limits.check_timeout_s if timeout_s is None else timeout_s
     memory = plan.limits.check_memory_bytes if memory is None else memory
     options = only if only is not None else planned_options(plan, history)

@@ -7,17 +7,47 @@ the step `workload` carry their load with the same functions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from seatrial import targets, workloads
 from seatrial.engine.counters import OpCounters
 from seatrial.engine.interpreter import Completion, InterpretSummary, interpret
-from seatrial.generator import Generator
+from seatrial.generator import Generator, phases
 from seatrial.generator import rate as paced
 from seatrial.op import Op, Type
 from seatrial.plan import Plan
-from seatrial.target import Client, Node, OpFailed, OpRefused, OpUnknown, Target
+from seatrial.target import (
+    Client,
+    Node,
+    OpFailed,
+    OpRefused,
+    OpUnknown,
+    ReplicaClient,
+    Target,
+)
+from seatrial.verdict import Json
 from seatrial.workload import Workload
+from seatrial.workloads.replicas import fingerprints
+
+FINGERPRINT = "fingerprint"
+REPLICAS = "replicas"
+
+
+def last_reads(
+    workload: Workload,
+    checkers: Mapping[str, Mapping[str, Json]],
+    seed: int,
+    concurrency: int,
+    nodes: int,
+) -> Generator | None:
+    """The workload's last reads; then each node's fingerprint, if the checker `replicas` is to
+    judge and the workload takes none by itself."""
+    reads = workload.final_generator(seed, concurrency, nodes)
+    if REPLICAS not in checkers or REPLICAS in workload.checkers():
+        return reads
+    prints = fingerprints(nodes, concurrency)
+    return prints if reads is None else phases(reads, prints)
 
 
 class Load:
@@ -62,10 +92,9 @@ class Load:
         return await self._interpret(final, end)
 
     def final_reads(self) -> Generator | None:
-        """What is read after healing and quiescing; None where the workload has no such reads."""
-        return self.workload.final_generator(
-            self.plan.seed, self.plan.workload.concurrency, len(self.plan.target.nodes)
-        )
+        """What is read after healing and quiescing; None where nothing is to be read."""
+        plan, nodes = self.plan, len(self.plan.target.nodes)
+        return last_reads(self.workload, plan.checkers, plan.seed, plan.workload.concurrency, nodes)
 
     async def _interpret(self, generator: Generator, stop: asyncio.Event) -> InterpretSummary:
         summary = await interpret(
@@ -83,8 +112,12 @@ class Load:
 
     async def _invoke(self, thread: int, op: Op) -> Completion:
         kind, value, error = Type.OK, op.value, None
+        client = self._clients[thread]
         try:
-            value = await self.workload.invoke(self._clients[thread], op)
+            if op.f == FINGERPRINT:
+                value = await cast(ReplicaClient, client).fingerprint()
+            else:
+                value = await self.workload.invoke(client, op)
         except OpRefused:
             kind = Type.FAIL
         except OpFailed as failure:

@@ -26,6 +26,7 @@ from seatrial.runner import audit, judge, lever, remembered, store
 from seatrial.runner.beside import Beside, check_servers
 from seatrial.runner.display import Display
 from seatrial.safety import closes
+from seatrial.target import PerhapsNotHere
 from seatrial.trial import RampOutcome, TrialFolder, write_text
 from seatrial.verdict import Json
 
@@ -216,3 +217,6 @@ def check_unavailable(plan: Plan) -> None:
         raise Unavailable(
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"
         )
+    target = targets.make(plan.target.name, plan.target.settings)
+    if isinstance(target, PerhapsNotHere) and (reason := target.why_not_here()):
+        raise Unavailable(reason)

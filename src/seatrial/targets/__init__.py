@@ -23,8 +23,20 @@ TARGETS = Catalogue(
     },
 )
 
+#: Which workloads a target's clients can do; any, of a target that is not named here.
+WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
+    "etcd": ("register", "append", "set", "replicas"),
+    "tidb": ("register", "append", "bank", "replicas"),
+    "mariadb-galera": ("register", "append", "bank", "replicas"),
+}
+
 
 def make(name: str, settings: Mapping[str, Json] | None = None) -> Target:
     """The target called `name`; raises `UnknownName` with a suggestion."""
     factory = cast(Callable[[Mapping[str, Json]], Target], TARGETS[name].load())
     return factory(settings or {})
+
+
+def workloads_of(name: str) -> tuple[str, ...] | None:
+    """Which workloads the target's clients can do; None if that is not known beforehand."""
+    return WORKLOADS_OF.get(name)

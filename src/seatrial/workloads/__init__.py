@@ -21,6 +21,9 @@ WORKLOADS = Catalogue(
             "transactions that append to and read lists", "seatrial.workloads.append:make"
         ),
         "set": Entry("add elements, read them all from every node", "seatrial.workloads.sets:make"),
+        "bank": Entry(
+            "transfers between accounts, and reads of all of them", "seatrial.workloads.bank:make"
+        ),
         "replicas": Entry(
             "write much, then compare what each node holds", "seatrial.workloads.replicas:make"
         ),

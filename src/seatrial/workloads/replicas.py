@@ -102,8 +102,7 @@ class ReplicasWorkload:
 
     def final_generator(self, seed: int, concurrency: int, nodes: int) -> Generator | None:
         """Each node's fingerprint, again and again until all stand at the same log index."""
-        threads = min(nodes, concurrency)
-        return _Fingerprints((0,) * threads, (0,) * threads, (None,) * threads)
+        return fingerprints(nodes, concurrency)
 
     async def invoke(self, client: Client, op: Op) -> Value:
         """Do `op` on a `ReplicaClient`."""
@@ -117,6 +116,15 @@ class ReplicasWorkload:
     def checkers(self) -> Mapping[str, Mapping[str, Json]]:
         """All replicas agree."""
         return {"replicas": {}}
+
+
+def fingerprints(nodes: int, concurrency: int) -> Generator:
+    """Ops `fingerprint` by a client of each node, until all stand still at one log index.
+
+    For the end of any workload's last reads, where its target's clients are `ReplicaClient`s.
+    """
+    threads = min(nodes, concurrency)
+    return _Fingerprints((0,) * threads, (0,) * threads, (None,) * threads)
 
 
 def text(number: int, size: int) -> str:

@@ -89,3 +89,20 @@ def test_one_node_alone_cannot_agree() -> None:
     verdict = judge("replicas", view("n1"))
     assert verdict.verdict is Validity.UNKNOWN
     assert "2 are needed" in verdict.cause
+
+
+def test_what_a_databases_own_check_found_is_an_anomaly_even_if_all_agree() -> None:
+    """ADMIN CHECK TABLE and CHECK TABLE look at one node; a defect on it needs no other node."""
+    bad = view("n2", check="accounts: 8223 data inconsistency")
+    verdict = check(view("n1", check=""), bad, view("n3", check=""))
+    assert anomalies(verdict) == ["failed-check"]
+    assert "own check on n2 (op 3) says: accounts: 8223" in verdict.cause
+    assert verdict.anomalies[0].ops == (3,)
+
+
+def test_a_check_that_found_nothing_is_said() -> None:
+    """The verdict counts the nodes whose own check was made."""
+    verdict = check(view("n1", check=""), view("n2", check=""), view("n3"))
+    assert verdict.verdict is Validity.VALID
+    assert "own check found nothing on 2 nodes" in verdict.cause
+    assert "own check" not in check(view("n1"), view("n2"), view("n3")).cause

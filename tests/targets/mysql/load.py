@@ -9,7 +9,7 @@ from typing import cast
 
 from seatrial.op import Value
 from seatrial.target import Node, OpFailed, OpUnknown
-from seatrial.targets.mysql.client import ACCOUNTS, BALANCE, SqlClient
+from seatrial.targets.mysql.client import SqlClient
 from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import Access
 
@@ -18,6 +18,10 @@ OPS = 150
 OPS_S = 30.0
 JUDGE_S = 30.0
 LISTS = 4
+#: Accounts of the bank, and what each holds at first.
+ACCOUNTS = 8
+BALANCE = 10
+OPENING = dict.fromkeys(range(ACCOUNTS), BALANCE)
 
 
 class Load:
@@ -47,7 +51,9 @@ class Load:
             )
             self.appended[number] = await self._one(sql.transact(micro_ops))
             self.written[number] = await self._one(sql.write(number, number))
-            money = sql.transfer(number % ACCOUNTS, (number * 3 + 1) % ACCOUNTS, 1)
+            money = sql.transfer(
+                number % ACCOUNTS, (number * 3 + 1) % ACCOUNTS, 1, may_overdraw=False
+            )
             self.moved[await self._one(money)] += 1
             if "info" in (self.appended[number], self.written[number]):
                 await sql.close()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seatrial.target import Node, OpFailed, OpUnknown
-from seatrial.targets.mysql.client import make_schema
+from seatrial.targets.mysql.schema import make_schema
 from seatrial.targets.mysql.settings import Access
 
 BINARY = shutil.which("mariadbd")

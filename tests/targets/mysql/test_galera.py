@@ -15,9 +15,9 @@ import pytest
 
 from seatrial.op import Value
 from seatrial.targets.mysql import make_galera
-from seatrial.targets.mysql.client import SqlClient
+from seatrial.targets.mysql.galera import GaleraClient
 from seatrial.targets.mysql.session import Session
-from tests.targets.mysql.load import OPS, Load, judge
+from tests.targets.mysql.load import OPENING, OPS, Load, judge
 from tests.targets.mysql.server import ACCESS, BINARY, Server, folder
 
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
@@ -75,7 +75,7 @@ def cluster(root: Path) -> list[Server]:
     return servers
 
 
-async def fingerprints(clients: list[SqlClient]) -> list[Mapping[str, Value]]:
+async def fingerprints(clients: list[GaleraClient]) -> list[Mapping[str, Value]]:
     found = [await sql.fingerprint() for sql in clients]
     for sql in clients:
         await sql.close()
@@ -96,13 +96,14 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost_on_any_node() -> None:
         for server in servers:
             assert await target.ready(server.node, READY_S)
 
-        async def clients(timeout_s: float, count: int) -> list[SqlClient]:
+        async def clients(timeout_s: float, count: int) -> list[GaleraClient]:
             return [
                 await target.connect(servers[number % NODES].node, timeout_s=timeout_s)
                 for number in range(count)
             ]
 
         pool = await clients(TIMEOUT_S, CLIENTS)
+        await pool[0].open_accounts(OPENING)
         load = Load(lambda worker: pool[worker])
         async with asyncio.TaskGroup() as group:
             for worker in range(CLIENTS):

@@ -41,11 +41,13 @@ HEAL_S: Final = 45.0
 #: So many looks in a row may fail before a Workflow is given up.
 LOST_MAX: Final = 10
 ENDED: Final = ("Succeeded", "Failed", "Error")
+#: In the names of the exit handler's nodes, which may have the display names of others.
+EXIT: Final = ".onExit"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One node of a Workflow that is a pod."""
+    """A node that is a pod; `name` is its task's, `exit-TASK` in the exit handler."""
 
     name: str
     phase: str
@@ -126,8 +128,10 @@ def state(found: Object) -> WorkflowState:
 
 def _node(found: Object) -> NodeState:
     outputs = (found.get("outputs") or {}).get("parameters") or ()
+    whole = str(found.get("name", ""))
+    shown = str(found.get("displayName") or whole)
     return NodeState(
-        name=str(found.get("displayName") or found.get("name", "")),
+        name=f"exit-{shown}" if EXIT in whole else shown,
         phase=str(found.get("phase", "")),
         message=str(found.get("message", "")),
         began=str(found.get("startedAt") or ""),

@@ -44,7 +44,10 @@ Launch = Callable[[Callable[[Sequence[str]], Popen], list[str]], Awaitable[Popen
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a node's process ended. `time_ns` is on CLOCK_MONOTONIC."""
+    """How a node's process ended. `time_ns` is on CLOCK_MONOTONIC.
+
+    `why`: it ended itself by the target's design, for this reason (which counts as planned).
+    """
 
     node: str
     pid: int
@@ -53,6 +56,7 @@ class Exit:
     signal: int | None
     uptime_s: float
     time_ns: int
+    why: str = ""
 
     @property
     def sentence(self) -> str:
@@ -62,6 +66,7 @@ class Exit:
             with contextlib.suppress(ValueError):
                 how = signal.Signals(self.signal).name
         kind = "planned" if self.planned else "unplanned"
+        kind = f"by design: {self.why}" if self.why else kind
         return f"{self.node} (pid {self.pid}) ended after {self.uptime_s:.1f} s: {how}, {kind}"
 
 
@@ -94,14 +99,19 @@ class NodeProcess:
         log_file: Path,
         *,
         tied: bool,
+        why_it_ended: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """`tied`: the kernel is to kill the process with this one (no PID namespace does it)."""
+        """`tied`: the kernel is to kill the process with this one (no PID namespace does it).
+
+        `why_it_ended` reads the end of the log for a reason to end by design, "" if there is none.
+        """
         self.name = name
         self.log_file = log_file
         self.exits: list[Exit] = []
         self.starts = 0
         self.automatic = False
         self._command, self._launch, self._tied = command, launch, tied
+        self._why_it_ended = why_it_ended
         self._popen: Popen | None = None
         self._started = 0.0
         self._pidfd = -1
@@ -178,13 +188,15 @@ class NodeProcess:
 
     def last_words(self) -> str:
         """The last lines of the log."""
+        return "\n".join(self._tail().splitlines()[-LOG_TAIL_LINES:])
+
+    def _tail(self) -> str:
         try:
             with self.log_file.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-                lines = file.read().decode(errors="replace").splitlines()
+                return file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(lines[-LOG_TAIL_LINES:])
 
     def last_complaint(self) -> str:
         """The last line of the log; of a structured one, its error or message."""
@@ -255,15 +267,18 @@ class NodeProcess:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         uptime_s = time.monotonic() - self._started
+        planned = self._planned or bool(self._excuses)
+        why = "" if planned else self._why_it_ended(self._tail())
         self.exits.append(
             Exit(
                 node=self.name,
                 pid=process.pid,
-                planned=self._planned or bool(self._excuses),
+                planned=planned or bool(why),
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
                 uptime_s=uptime_s,
                 time_ns=time.monotonic_ns(),
+                why=why,
             )
         )
         self._popen = None

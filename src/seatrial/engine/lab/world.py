@@ -35,7 +35,7 @@ from seatrial.fault import (
     VolumeNeed,
     World,
 )
-from seatrial.target import Command, Node, Target
+from seatrial.target import Command, EndsItself, Node, StartsSlowly, Target
 from seatrial.verdict import Json
 
 PLAIN = VolumeNeed()
@@ -144,6 +144,10 @@ class LabWorld:
     def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
         """What faults do to this direction by the books."""
         return self._links.shapes(source, destination)
+
+    def carried_out(self, shape: Shape) -> Shape:
+        """The shape itself."""
+        return shape
 
     async def measure(
         self, traffic: Mapping[tuple[str, str], Traffic]
@@ -276,7 +280,7 @@ class Lab:
         scratch: Path,
         logs: Path,
         isolation: str,
-        start_timeout_s: float = START_TIMEOUT_S,
+        start_timeout_s: float | None = None,
         scratch_bytes_max: int = SCRATCH_BYTES_MAX,
         seed: int = 0,
         volumes: VolumeNeed = PLAIN,
@@ -291,7 +295,9 @@ class Lab:
         self._target, self._names = target, tuple(names)
         self._scratch, self._logs = scratch, logs
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        self._start_timeout_s, self._bytes = start_timeout_s, min(scratch_bytes_max, memory // 2)
+        usual_s = target.start_timeout_s if isinstance(target, StartsSlowly) else START_TIMEOUT_S
+        self._start_timeout_s = usual_s if start_timeout_s is None else start_timeout_s
+        self._bytes = min(scratch_bytes_max, memory // 2)
         self._links: Links = (
             Network(names, target.port_names, seed)
             if isolation == "namespace"
@@ -380,6 +386,9 @@ class Lab:
             self._launcher(node.name),
             node.log_file,
             tied=self.isolation == "none",
+            why_it_ended=(
+                self._target.why_it_ended if isinstance(self._target, EndsItself) else lambda _: ""
+            ),
         )
 
     def _launcher(self, name: str) -> Launch:

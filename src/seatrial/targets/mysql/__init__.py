@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial.settings import parse
+from seatrial.targets.mysql.galera import GaleraTarget
 from seatrial.targets.mysql.settings import GaleraSettings, TidbSettings
-from seatrial.targets.mysql.target import GaleraTarget, TidbTarget
+from seatrial.targets.mysql.tidb import TidbTarget
 from seatrial.verdict import Json
 
 __all__ = [

@@ -1,8 +1,4 @@
-"""The client: registers, lists and a bank, each op one SQL transaction on one node.
-
-Keys and values are JSON in binary columns, so that `1` and `"1"` stay apart and no collation
-makes two of them equal.
-"""
+"""The client: registers, lists and a bank, each op one SQL transaction on one node."""
 
 from __future__ import annotations
 
@@ -12,29 +8,20 @@ from typing import cast
 
 from seatrial.op import Atom, Value
 from seatrial.target import Node, OpFailed, OpRefused
-from seatrial.targets.mysql.session import Session
+from seatrial.targets.mysql.session import Confirm, Session
 from seatrial.targets.mysql.settings import Access, Isolation
-
-#: Accounts of the bank, and what each holds at first.
-ACCOUNTS = 8
-BALANCE = 10
 
 MicroOp = tuple[str, Atom, Value]
 
-SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS registers (k VARBINARY(64) PRIMARY KEY, v VARBINARY(255) NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS lists (k VARBINARY(64) PRIMARY KEY, v LONGBLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS accounts (id INT PRIMARY KEY, balance BIGINT NOT NULL)",
-    "INSERT IGNORE INTO accounts VALUES "
-    + ", ".join(f"({number}, {BALANCE})" for number in range(ACCOUNTS)),
-)
-TABLES = ("registers", "lists", "accounts")
+#: A session for a fingerprint reads whole tables: an op's own time may be too short for it.
+FINGERPRINT_S = 20.0
 
 
 class SqlClient:
     """Registers, transactions and a bank on one node; `timeout_s` bounds each method.
 
-    `setup` are statements for each new session.
+    `setup` are statements for each new session. `lock_reads`: what a transaction reads before it
+    writes is read with `FOR UPDATE`. `confirm` is asked where COMMIT was refused (`Session`).
     """
 
     def __init__(
@@ -45,11 +32,15 @@ class SqlClient:
         *,
         timeout_s: float,
         setup: Sequence[str] = (),
+        lock_reads: bool = True,
+        confirm: Confirm | None = None,
     ) -> None:
         self.node = node
         level = isolation.replace("-", " ").upper()
         statements = (f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", *setup)
-        self._session = Session(node, access, statements, timeout_s)
+        self._access, self._setup = access, statements
+        self._lock = " FOR UPDATE" if lock_reads else ""
+        self._session = Session(node, access, statements, timeout_s, confirm)
 
     async def close(self) -> None:
         """Free the connection; never raises."""
@@ -82,7 +73,7 @@ class SqlClient:
 
         async def body(session: Session) -> bool:
             name = _json(key)
-            rows = await session.fetch("SELECT v FROM registers WHERE k = %s FOR UPDATE", (name,))
+            rows = await session.fetch(f"SELECT v FROM registers WHERE k = %s{self._lock}", (name,))
             seen = json.loads(rows[0][0]) if rows else None
             if seen != old:
                 return False
@@ -102,29 +93,55 @@ class SqlClient:
 
     async def transact(self, micro_ops: Sequence[MicroOp]) -> tuple[Value, ...]:
         """Carry out all micro-ops (`append` and `r`) as one transaction; reads filled in."""
+        reads = all(f == "r" for f, _, _ in micro_ops)
+        lock = "" if reads else self._lock
 
         async def body(session: Session) -> tuple[Value, ...]:
-            return tuple([await _micro_op(session, op) for op in micro_ops])
+            return tuple([await _micro_op(session, op, lock) for op in micro_ops])
 
-        reads = all(f == "r" for f, _, _ in micro_ops)
         return await self._session.transaction(body, read=reads)
 
     # ── a bank ───────────────────────────────────────────────────────────────────────────────
 
-    async def transfer(self, source: int, destination: int, amount: int) -> None:
-        """Move `amount`; raises `OpRefused` where `source` has less."""
+    async def open_accounts(self, balances: Mapping[int, int]) -> None:
+        """Make the accounts that are missing, in one transaction."""
 
         async def body(session: Session) -> None:
-            rows = await session.fetch(
-                "SELECT balance FROM accounts WHERE id = %s FOR UPDATE", (source,)
-            )
-            if not rows or rows[0][0] < amount:
-                raise OpRefused(f"account {source} has less than {amount}")
-            change = "UPDATE accounts SET balance = balance + %s WHERE id = %s"
-            await session.execute(change, (-amount, source))
-            await session.execute(change, (amount, destination))
+            there = {int(row[0]) for row in await session.fetch("SELECT id FROM accounts")}
+            missing = [pair for pair in balances.items() if pair[0] not in there]
+            if missing:
+                rows = ", ".join(["(%s, %s)"] * len(missing))
+                flat = [number for pair in missing for number in pair]
+                await session.execute(f"INSERT INTO accounts (id, balance) VALUES {rows}", flat)
 
         await self._session.transaction(body, read=False)
+
+    async def transfer(
+        self, source: int, destination: int, amount: int, *, may_overdraw: bool
+    ) -> None:
+        """Move `amount`: read both balances, then write both as they must be.
+
+        What is written are numbers, no differences, so that a lost update shows in the total.
+        """
+
+        async def body(session: Session) -> None:
+            left = await self._balance(session, source) - amount
+            grown = await self._balance(session, destination) + amount
+            if left < 0 and not may_overdraw:
+                raise OpRefused(f"account {source} has less than {amount}")
+            change = "UPDATE accounts SET balance = %s WHERE id = %s"
+            await session.execute(change, (left, source))
+            await session.execute(change, (grown, destination))
+
+        await self._session.transaction(body, read=False)
+
+    async def _balance(self, session: Session, account: int) -> int:
+        rows = await session.fetch(
+            f"SELECT balance FROM accounts WHERE id = %s{self._lock}", (account,)
+        )
+        if not rows:
+            raise OpFailed(f"there is no account {account}")
+        return int(rows[0][0])
 
     async def balances(self) -> Mapping[int, int]:
         """All accounts in one read."""
@@ -148,66 +165,16 @@ class SqlClient:
 
         await self._session.transaction(body, read=False)
 
-    async def fingerprint(self) -> Mapping[str, Value]:
-        """What this node of Galera itself holds. O(size of its data).
-
-        `index` and `revision` are the last write set that it committed, `hash` is MariaDB's own
-        `CHECKSUM TABLE … EXTENDED` of all tables, `settled` whether nothing was committed between.
-        Raises `OpFailed` on a server that is no node of Galera.
-        """
-
-        async def body(session: Session) -> Mapping[str, Value]:
-            before = await _last_committed(session)
-            rows = await session.fetch(f"CHECKSUM TABLE {', '.join(TABLES)} EXTENDED")
-            after = await _last_committed(session)
-            return {
-                "node": self.node.name,
-                "index": after,
-                "revision": after,
-                "hash": " ".join(str(checksum) for _, checksum in rows),
-                "settled": before == after,
-            }
-
-        return await self._session.transaction(body, read=True)
+    def whole(self, setup: Sequence[str] = ()) -> Session:
+        """A session of its own that has time for whole tables; `setup` comes after the client's."""
+        return Session(self.node, self._access, (*self._setup, *setup), FINGERPRINT_S)
 
 
-async def _last_committed(session: Session) -> int:
-    rows = await session.fetch("SHOW GLOBAL STATUS LIKE 'wsrep_last_committed'")
-    if not rows:
-        raise OpFailed("no node of Galera: it has no wsrep_last_committed")
-    return int(rows[0][1])
-
-
-async def make_schema(node: Node, access: Access, timeout_s: float) -> None:
-    """Make database and tables where they are missing; raises `OpFailed` or `OpUnknown`.
-
-    On a replicated server a second CREATE is replicated as well, so what is there is left alone.
-    """
-
-    async def database(session: Session) -> None:
-        if (access.database,) not in await session.fetch("SHOW DATABASES"):
-            await session.execute(f"CREATE DATABASE IF NOT EXISTS {access.database}")
-
-    async def tables(session: Session) -> None:
-        there = {row[0] for row in await session.fetch("SHOW TABLES")}
-        if not there.issuperset(TABLES):
-            for statement in SCHEMA:
-                await session.execute(statement)
-
-    anywhere = access.model_copy(update={"database": "information_schema"})
-    for where, body in ((anywhere, database), (access, tables)):
-        session = Session(node, where, (), timeout_s)
-        try:
-            await session.transaction(body, read=False)
-        finally:
-            await session.close()
-
-
-async def _micro_op(session: Session, op: MicroOp) -> Value:
+async def _micro_op(session: Session, op: MicroOp, lock: str) -> Value:
     f, key, argument = op
     name = _json(key)
     if f == "r":
-        rows = await session.fetch("SELECT v FROM lists WHERE k = %s", (name,))
+        rows = await session.fetch(f"SELECT v FROM lists WHERE k = %s{lock}", (name,))
         return (f, key, tuple(json.loads(b"[%b]" % rows[0][0])) if rows else None)
     if f != "append":
         raise ValueError(f"micro-op {f!r} is none of append, r")

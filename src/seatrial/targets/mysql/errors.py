@@ -24,6 +24,7 @@ TEXT_CHARS_MAX = 160
 #: Numbers of errors that the client library raises itself: the server said nothing.
 CLIENT_ERRORS = range(2000, 3000)
 UNCLASSIFIED = " (unclassified)"
+UNCONFIRMED = " (the node left its group meanwhile)"
 #: Galera: this node is outside of the primary component and refuses everything at once.
 NOT_PREPARED = 1047
 
@@ -45,7 +46,8 @@ AT_COMMIT: Mapping[int, Rule] = {
         True,
         "Galera: certification failed or a replicated write set won; the transaction is rolled "
         "back before the answer. TiDB: a lock that another transaction holds, met in prewrite",
-        "codership/wsrep-lib src/transaction.cpp, certify_commit; "
+        "codership/wsrep-lib src/transaction.cpp, certify_commit (`GaleraClient` asks whether its "
+        "group stood still, since a lost group can answer so too); "
         "tikv/client-go txnkv/transaction/prewrite.go",
     ),
     9007: Rule(
@@ -54,6 +56,87 @@ AT_COMMIT: Mapping[int, Rule] = {
         "TiDB: another transaction committed a key first; found in prewrite, before any key is "
         "committed",
         "tikv/client-go txnkv/transaction/prewrite.go",
+    ),
+    8002: Rule(
+        "cannot retry a locking read",
+        True,
+        "TiDB: a conflict in a transaction with SELECT FOR UPDATE; it has been rolled back and can "
+        "safely be done again",
+        "TiDB's documentation, Error Codes and Troubleshooting, 8002",
+    ),
+    8022: Rule(
+        "commit failed",
+        True,
+        "TiDB: the commit failed and has been rolled back; it can safely be done again",
+        "TiDB's documentation, Error Codes and Troubleshooting, 8022",
+    ),
+    1205: Rule(
+        "lock wait timeout",
+        False,
+        "locks are waited for while statements run; as an answer to COMMIT nothing says what it "
+        "means",
+        "MariaDB's documentation, innodb_rollback_on_timeout: the statement is rolled back, not "
+        "the transaction",
+    ),
+    1047: Rule(
+        "node not prepared",
+        False,
+        "Galera: the node left the primary component while COMMIT was under way",
+        "codership/wsrep-lib src/transaction.cpp, certify_commit",
+    ),
+    8005: Rule(
+        "write conflict in TiDB",
+        False,
+        "the documentation says that a write conflict was met, and not that it was rolled back",
+        "TiDB's documentation, Error Codes and Troubleshooting, 8005",
+    ),
+    8028: Rule(
+        "schema changed",
+        False,
+        "a schema change was seen at COMMIT; the documentation does not say at which point",
+        "TiDB's documentation, Error Codes and Troubleshooting, 8028",
+    ),
+    8229: Rule(
+        "lock expired",
+        False,
+        "the transaction outlived its locks; what became of its keys is not said",
+        "TiDB's documentation, Error Codes and Troubleshooting, 8229",
+    ),
+    9001: Rule(
+        "PD timeout",
+        False,
+        "TiDB: the commit timestamp may or may not have been got",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9001",
+    ),
+    9002: Rule(
+        "TiKV timeout",
+        False,
+        "TiDB: the request that commits the primary key may have been carried out",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9002",
+    ),
+    9003: Rule(
+        "TiKV busy",
+        False,
+        "TiDB: the request may have been tried before",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9003",
+    ),
+    9004: Rule(
+        "resolve lock timeout",
+        False,
+        "TiDB: locks of others could not be resolved in time; nothing says that it was rolled back",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9004",
+    ),
+    9005: Rule(
+        "region unavailable",
+        False,
+        "TiDB: the raft group that holds a key has no quorum; the request may be in its log",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9005",
+    ),
+    9006: Rule(
+        "GC life time",
+        False,
+        "TiDB: the transaction is older than what is kept; nothing says that it was rolled back",
+        "TiDB's documentation, Error Codes and Troubleshooting, 9006",
     ),
     1180: Rule(
         "error during commit",

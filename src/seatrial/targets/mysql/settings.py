@@ -1,4 +1,4 @@
-"""How to reach a server that speaks MySQL's protocol, and what its transactions promise."""
+"""What can be set about targets that speak MySQL's protocol."""
 
 from __future__ import annotations
 
@@ -39,13 +39,17 @@ class TidbSettings(Settings):
     """`part`: which pods are the trial's nodes, so the ones that faults hit: servers of SQL, or of
     storage, or of placement. Client i always speaks to a SQL server.
 
-    `pessimistic`: locks while statements run, else conflicts are found at COMMIT.
+    `pessimistic`: locks while statements run, else conflicts are found at COMMIT. `lock_reads`:
+    what a transaction reads before it writes is read with `SELECT … FOR UPDATE`. `pd_urls`: where
+    PD answers; empty: TiDB is asked.
     """
 
     access: Access = Access()
     isolation: Literal["read-committed", "repeatable-read"] = "repeatable-read"
     pessimistic: bool = True
+    lock_reads: bool = True
     part: Literal["tidb", "tikv", "pd"] = "tikv"
+    pd_urls: tuple[str, ...] = ()
     kubernetes: TidbOnKubernetes = TidbOnKubernetes()
 
 
@@ -58,11 +62,21 @@ class GaleraOnKubernetes(OnKubernetes):
 
 class GaleraSettings(Settings):
     """`causal_reads`: a read waits until its node has applied what was committed before it
-    (`wsrep_sync_wait`); without, reads may be stale. `lock_wait_s`: InnoDB's patience.
+    (`wsrep_sync_wait`); without, reads may be stale. `lock_reads`: what a transaction reads before
+    it writes is read with `SELECT … FOR UPDATE`. `snapshot_isolation`: InnoDB refuses to write
+    what has changed since the snapshot (`innodb_snapshot_isolation`). `lock_wait_s`: InnoDB's
+    patience. `suspect_s`: after how long a silent node is suspected (`evs.suspect_timeout`).
+
+    In the lab: `binary` is the server (a path or a command), `provider` its Galera.
     """
 
     access: Access = Access()
-    isolation: Isolation = "serializable"
+    isolation: Isolation = "repeatable-read"
     causal_reads: bool = True
+    lock_reads: bool = True
+    snapshot_isolation: bool = True
     lock_wait_s: int = Field(default=2, ge=1)
+    suspect_s: float = Field(default=2.0, ge=0.5, le=60)
+    binary: str = "mariadbd"
+    provider: str = "/usr/lib/galera/libgalera_smm.so"
     kubernetes: GaleraOnKubernetes = GaleraOnKubernetes()

@@ -1,0 +1,131 @@
+"""Starts one node of Galera on this machine: a program of its own that becomes the server.
+
+    python start_galera.py '{"binary": …, "data": …}'
+
+A node that has no data makes the cluster if it is the first and no other has one, else it joins.
+A node that has data asks its own InnoDB where it stands (a killed node's `grastate.dat` does not
+know) and goes on from there; after all were killed the last view that each remembers brings the
+cluster back (`pc.recovery`). Only the standard library is used: it starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn, TypedDict
+
+#: How long a new node waits until the one before it serves, and how often it looks. Two that join
+#: an empty cluster in the same moment may not agree on who is there for minutes.
+FORMER_NODE_S = 60.0
+LOOK_S = 0.1
+CONNECT_S = 1.0
+#: How long making an empty database, or asking InnoDB, may take.
+INSTALL_S = 60.0
+#: Who the server is where this program is root: it runs in a user namespace of its own.
+ORDINARY = 999
+CLONE_NEWUSER = 0x10000000
+#: Clients come from outside of the node's own network; nobody else reaches the lab.
+ACCOUNTS = (
+    "REPLACE INTO mysql.global_priv SELECT '%', User, Priv FROM mysql.global_priv "
+    "WHERE User = 'root' AND Host = 'localhost';\n"
+)
+#: A folder that only a made database has.
+SYSTEM_TABLES = "mysql"
+
+
+class Start(TypedDict):
+    """What is to be started: `peers` are where the other nodes' Galera listens, `before` where the
+    SQL of the node before it does (None for the first)."""
+
+    binary: str
+    install: str
+    data: str
+    before: tuple[str, int] | None
+    peers: list[tuple[str, int]]
+    options: list[str]
+
+
+def main(start: Start) -> NoReturn:
+    """Prepare the folder, and become the server."""
+    if os.geteuid() == 0:
+        _be_ordinary()
+    argv = [start["binary"], "--no-defaults", f"--datadir={start['data']}", *start["options"]]
+    more = _position(argv) if _has_data(start) else _new(start)
+    os.execv(start["binary"], [*argv, *more])
+
+
+def _be_ordinary() -> None:
+    """Go on as an ordinary user that is root outside.
+
+    MariaDB does not like to run as root, and the rsync that brings a node the state of another one
+    drops root's rights in a way that a sandbox without `setgroups` refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWUSER) != 0:
+        sys.exit(f"no user namespace for the server: {os.strerror(ctypes.get_errno())}")
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{ORDINARY} 0 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{ORDINARY} 0 1", encoding="ascii")
+
+
+def _has_data(start: Start) -> bool:
+    return (Path(start["data"]) / SYSTEM_TABLES).is_dir()
+
+
+def _new(start: Start) -> list[str]:
+    """Make the cluster, or wait until there is one to join."""
+    if start["before"] is None and not any(map(_answers, start["peers"])):
+        _install(start)
+        return ["--wsrep-new-cluster"]
+    before = start["before"]
+    deadline = time.monotonic() + FORMER_NODE_S
+    while before is not None and not _answers(before) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return []
+
+
+def _install(start: Start) -> None:
+    accounts = Path(start["data"]) / "accounts.sql"
+    accounts.write_text(ACCOUNTS, encoding="ascii")
+    words = [
+        start["install"],
+        "--no-defaults",
+        f"--datadir={start['data']}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        f"--extra-file={accounts}",
+    ]
+    made = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_S)
+    if made.returncode != 0:
+        lines = f"{made.stdout}\n{made.stderr}".splitlines()
+        why = [line for line in lines if "ERROR" in line] or lines[-3:]
+        sys.exit(f"{start['install']}: {'; '.join(why)}")
+    accounts.unlink()
+
+
+def _position(argv: list[str]) -> list[str]:
+    """Where the node stands, as its own InnoDB knows: UUID:seqno."""
+    asked = subprocess.run(
+        [*argv, "--wsrep-recover"], capture_output=True, text=True, timeout=INSTALL_S
+    )
+    found = re.findall(r"Recovered position: *(\S+)", asked.stderr)
+    return [f"--wsrep-start-position={found[-1]}"] if found else []
+
+
+def _answers(peer: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection((peer[0], peer[1]), CONNECT_S):
+            return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
