@@ -29,7 +29,7 @@ from tests.steps.walker import holds
 
 MESSAGE = "/dev/termination-log"
 #: A walk that takes longer hangs.
-WALK_TIMEOUT_S = 400.0
+WALK_TIMEOUT_S = 900.0
 _TAG = re.compile(r"\{\{([^{}]+)\}\}")
 _STATE = re.compile(r"([\w-]+)\.(\w+)")
 GOOD, BAD, ERROR = "Succeeded", "Failed", "Error"

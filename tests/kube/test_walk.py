@@ -19,7 +19,7 @@ from tests.lab.host import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 
-WALK_S = 420.0
+WALK_S = 1200.0
 
 
 def walk(folder: Path, scenario: str) -> str:
