@@ -56,6 +56,7 @@ EXPLAINED: dict[str, dict[tuple[str, str], str]] = {
         ("persistentvolumeclaims", "watch"): END,
         ("podchaos", "update"): WEBHOOK,
         ("networkchaos", "update"): WEBHOOK,
+        ("configmaps", "list"): REAPER,
         ("services", "list"): REAPER,
         ("statefulsets", "list"): REAPER,
         **{
