@@ -160,6 +160,10 @@ def test_without_a_container_for_commands_only_pods_are_seen() -> None:
     assert effects.why_unseen(how("clock", bare)) == ""
     for kind in ("partition", "delay", "io-latency", "stress-cpu"):
         assert "no container is named" in effects.why_unseen(how(kind, bare))
+    alone = replace(PLACED, process="")
+    for kind in ("io-error", "stress-memory"):
+        assert "sees the node's processes" in effects.why_unseen(how(kind, alone))
+    assert effects.why_unseen(how("partition", alone)) == ""
     assert "no volume is named" in effects.why_unseen(how("io-error", replace(PLACED, volume="")))
     blind = effects.of(planned("clock"), ["n2"], PLACED, ThreePods())
     assert effects.why_unseen(blind) == "three-pods does not tell the time"

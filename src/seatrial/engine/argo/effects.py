@@ -272,6 +272,10 @@ class Unseen:
 ON_PODS: Final = ("kill", "failure", "container-kill", "pod", "aws", "gcp", "azure")
 #: Kinds that are no object of Chaos Mesh, and prove themselves by commands in the pods.
 BY_COMMAND: Final = ("pause",)
+#: Kinds that are seen through the node's processes, as a container sees them that shares them.
+OF_PROCESSES: Final = ("io-latency", "io-error", "stress-cpu", "stress-memory")
+#: Kinds for which no command is carried out in a pod: asked of the node, or not seen at all.
+WITHOUT_COMMANDS: Final = (*ON_PODS, "clock", "time", "jvm", "kernel", "machine")
 #: Kinds that the shelf measures through the world.
 MEASURED: Final = (
     *("partition", "delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"),
@@ -327,6 +331,8 @@ def _why_not(fault: PlannedFault, placement: Placement, target: Target) -> str:
         return "" if isinstance(target, Clock) else f"{target.name} does not tell the time"
     if not placement.container:
         return "no command can be carried out in the nodes' pods (no container is named for it)"
+    if fault.kind in OF_PROCESSES and not placement.process:
+        return "no container of the pod sees the node's processes (no process is named)"
     if fault.kind in ("io-latency", "io-error") and not placement.volume:
         return "where the nodes' data is mounted is not known (no volume is named)"
     if fault.kind in ("loss", "duplicate", "corrupt", "reorder"):
