@@ -112,7 +112,7 @@ class Measured:
         """The proof of healing must hold before anything is made."""
         if self.kind.touches == "network":
             await cluster.links.calibrate()
-        world = await see(cluster)
+        world = await see(cluster, self.victims)
         if self.kind.touches not in ("network", "process"):
             unseen = [node for node in self.victims if world.pid(node) is None]
             if unseen:
@@ -130,12 +130,16 @@ class Measured:
     async def acts(self, cluster: ClusterWorld) -> Proof:
         """By the shelf's proof."""
         await self._look_up(cluster)
-        return await self.kind.prove_injected(await see(cluster), self.fault, self.victims)
+        return await self.kind.prove_injected(
+            await see(cluster, self.victims), self.fault, self.victims
+        )
 
     async def ended(self, cluster: ClusterWorld) -> Proof:
         """By the shelf's proof, and links are no worse than before."""
         await self._look_up(cluster)
-        proof = await self.kind.prove_healed(await see(cluster), self.fault, self.victims)
+        proof = await self.kind.prove_healed(
+            await see(cluster, self.victims), self.fault, self.victims
+        )
         worse = network_proof.worse(_links_of(self._before), _links_of(proof.measured))
         if proof.seen and worse:
             return Proof(False, f"not as before: {'; '.join(worse)}", proof.measured)

@@ -136,9 +136,9 @@ class ClusterWorld:
         name = signals.Signals(signal).name.removeprefix("SIG")
         await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
 
-    async def process(self, node: str) -> Process | None:
+    async def process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
         """The node's process, without standing still."""
-        return await self.api.run(lambda: self._process(node))
+        return await self.api.run(lambda: self._process(node, patience_s))
 
     async def restart(self, node: str) -> None:
         """The kubelet starts containers; this waits until the node answers, within a bound."""
@@ -147,10 +147,11 @@ class ClusterWorld:
     def excuse(self, node: str, fault: str, excused: bool) -> None:
         """Nobody here takes the end of a process for unplanned but `ArgoSite.unplanned`."""
 
-    def _process(self, node: str) -> Process | None:
+    def _process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""
         try:
-            out = self._command(node, inside.FIND, self.placement.process)
+            words = (self.placement.process,)
+            out = self._command(node, inside.FIND, *words, patience_s=patience_s)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -159,7 +160,9 @@ class ClusterWorld:
         found = [Process(int(r[0]), r[1], int(r[2])) for r in rows if len(r) == 3]
         return min(found, key=lambda one: (one.start, one.pid), default=None)
 
-    def _command(self, node: str, script: str, *words: str) -> str:
+    def _command(
+        self, node: str, script: str, *words: str, patience_s: float = inside.START_S
+    ) -> str:
         place = self.placement
         if not place.container or not place.process:
             raise Unavailable(
@@ -168,7 +171,13 @@ class ClusterWorld:
             )
         argv = ["sh", "-c", script, "sh", *words]
         return inside.command(
-            self.api, place.namespace, place.pods[node], place.container, argv, inside.COMMAND_S
+            self.api,
+            place.namespace,
+            place.pods[node],
+            place.container,
+            argv,
+            inside.COMMAND_S,
+            patience_s,
         )
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
