@@ -98,9 +98,9 @@ def test_a_role_is_looked_at_when_its_moment_has_come(tmp_path: Path) -> None:
 
 def test_it_does_not_look_at_a_node_that_another_fault_has(tmp_path: Path) -> None:
     """Nor does it keep that one waiting: it looks when it is over, and begins the later."""
-    first = planned("f0", "quick", 0.1, "n1").model_copy(update={"duration_s": 0.4})
-    done = carried_out(tmp_path, first, planned("f1", "slow", 0.6, "n1"))
-    assert done["heal f0"] < done["look f1"] and 0.6 <= done["look f1"] < done["inject f1"]
+    first = planned("f0", "quick", 0.1, "n1").model_copy(update={"duration_s": 1.0})
+    done = carried_out(tmp_path, first, planned("f1", "slow", 1.6, "n1"))
+    assert done["heal f0"] < done["look f1"] and 1.6 <= done["look f1"] < done["inject f1"]
 
 
 def test_a_fault_on_another_node_is_no_hindrance(tmp_path: Path) -> None:
