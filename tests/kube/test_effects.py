@@ -351,6 +351,56 @@ def started_again(body: Object) -> None:
     body["status"]["containerStatuses"][0]["restartCount"] = 1
 
 
+FILE = {
+    "ino": 7,
+    "size_bytes": 4,
+    "permissions": 0o644,
+    "uid": 10001,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "well", "ill", "said"),
+    [
+        (
+            {"action": "mistake", "filling": "zero", "occurrences_max": 1, "length_max_bytes": 9},
+            [0, 0],
+            [9, 0],
+            "27 bytes are wrong",
+        ),
+        (
+            {"action": "attrOverride", "permissions": 0o600, "uid": 0},
+            FILE,
+            {**FILE, "permissions": 0o600, "uid": 0},
+            "a new file has permissions 384, uid 0",
+        ),
+    ],
+)
+@pytest.mark.parametrize("acts", [True, False])
+def test_wrong_bytes_and_attributes_are_seen_on_a_file_of_the_probe(
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: Telling,
+    options: dict[str, Any],
+    well: object,
+    ill: object,
+    said: str,
+    acts: bool,
+) -> None:
+    hit = set[str]()
+    mesh.hurt, mesh.mend = hit.update if acts else (lambda _: None), hit.difference_update
+
+    def probe(words: list[str]) -> object:
+        assert words[1:4] == ["etcd", "/seatrial/data", "3"]
+        return {words[4]: [ill if hit else well] * 3}
+
+    cluster.command = answering(probe)
+    effect, recovery = life(api, target, planned("io", volume_path="/seatrial/data", **options))
+    assert effect.seen == acts and recovery.seen, (effect, recovery)
+    assert said in effect.sentence if acts else "0 of 3 tries" in effect.sentence
+
+
 # ── victims that do not stay ─────────────────────────────────────────────────────────────────
 
 

@@ -309,12 +309,29 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
         return AllOf([of(part, victims, placement, target) for part in parts])
     if fault.kind == "network":
         return OnConnections(victims)
+    if fault.kind == "io":
+        return _on_files(fault, victims, placement)
     if fault.kind in ("dns", "http"):
         return _on_service(fault, victims, placement)
     return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 _NOTHING_LIKE_IT: Final = "no probe measures what this {kind} does"
+
+
+def _on_files(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
+    """Wrong bytes and attributes; imported late, as few plans have such faults."""
+    from seatrial.engine.argo import volumes
+    from seatrial.faults.chaos import io
+    from seatrial.faults.chaos.catalogue import FAMILIES
+
+    action = FAMILIES[fault.kind].read(fault.options)
+    assert isinstance(action, io.IoAction)
+    if not placement.process or not volumes.is_whole_volume(action, placement):
+        return Unseen("only faults on the whole volume of the nodes' data are measured")
+    if isinstance(action, io.Mistake | io.AttrOverride):
+        return volumes.OnFiles(victims, action)
+    return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 def _on_service(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
