@@ -70,9 +70,10 @@ class TidbClient(SqlClient):
             await session.close()
 
     async def _view(self, session: Session, copies: str) -> Mapping[str, Value]:
+        # First, so that nodes which are asked together take the same moment.
+        ((moment, text),) = await session.fetch(MOMENT, (MOMENT_S,) * 4)
         check = await admin_check(session)
         version = str((await session.fetch("SELECT VERSION()"))[0][0])
-        ((moment, text),) = await session.fetch(MOMENT, (MOMENT_S,) * 4)
         await session.execute("SET SESSION tidb_snapshot = %s", (text,))
         found, rows = await digest(session)
         return {
