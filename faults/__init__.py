@@ -41,7 +41,6 @@ FAULTS = Catalogue(
         "rolling-restart": Entry(
             "restart one node after another, in an orderly way",
             "seatrial.faults.rolling_restart:ROLLING_RESTART",
-            only="lab",
         ),
         "io-latency": Entry(
             "a node's disk is late: reads, writes, fsyncs", "seatrial.faults.io_latency:IO_LATENCY"
@@ -67,27 +66,22 @@ FAULTS = Catalogue(
         "member-change": Entry(
             "take a member out of the cluster, then a new one in",
             "seatrial.faults.member_change:MEMBER_CHANGE",
-            only="lab",
         ),
         "upgrade": Entry(
             "change nodes over to a newer binary, one after another",
             "seatrial.faults.upgrade:UPGRADE",
-            only="lab",
         ),
         "downgrade": Entry(
             "change some nodes over to a newer binary, and back",
             "seatrial.faults.upgrade:DOWNGRADE",
-            only="lab",
         ),
         "compaction": Entry(
             "forget the history but for the last revisions",
             "seatrial.faults.upkeep:COMPACTION",
-            only="lab",
         ),
         "defragmentation": Entry(
             "have nodes rewrite their data files",
             "seatrial.faults.upkeep:DEFRAGMENTATION",
-            only="lab",
         ),
         "pod": Entry(
             "PodChaos: delete pods, keep them down, kill containers",

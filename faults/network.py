@@ -105,7 +105,7 @@ class OnPackets:
         self, world: World, fault: PlannedFault, victims: Sequence[str]
     ) -> Proof:
         """Datagrams through the faulty directions show it, and those through others do not."""
-        own = options_of.shape(self.name, options_of.read(self.name, fault.options))
+        own = self._own(world, fault)
         planned = await self._links(world, fault, victims)
         reading = await _read(world, planned, own)
         measured: dict[str, Json] = {
@@ -136,7 +136,7 @@ class OnPackets:
         self, world: World, fault: PlannedFault, victims: Sequence[str]
     ) -> Proof:
         """Datagrams through the same directions show no more than what other faults do."""
-        own = options_of.shape(self.name, options_of.read(self.name, fault.options))
+        own = self._own(world, fault)
         planned = await self._links(world, fault, victims)
         reading = await _read(world, planned, own)
         measured: dict[str, Json] = {
@@ -157,6 +157,10 @@ class OnPackets:
         others = len(planned) - len(open_links)
         more = f"; {others} are still cut by other faults" if others else ""
         return Proof(True, f"{len(open_links)} directions are free of it{more}", measured)
+
+    def _own(self, world: World, fault: PlannedFault) -> Shape:
+        shape = options_of.shape(self.name, options_of.read(self.name, fault.options))
+        return world.carried_out(shape)
 
     async def _links(
         self, world: World, fault: PlannedFault, victims: Sequence[str]

@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from seatrial.fault import Action, Arrivals, Shape, Traffic
 from seatrial.verdict import Json
@@ -40,6 +41,10 @@ SLACK_S = 0.3
 #: What a busy machine may lose, double or add all by itself.
 ROUGH_SHARE = 0.02
 ROUGH_MS = 50.0
+#: A link is worse than before from so much on.
+WORSE_SHARE = 0.05
+WORSE_TIMES = 2.0
+WORSE_MS = 5.0
 #: A probe uses up to this share of a thin line that is not itself what is measured.
 PROBE_SHARE = 0.3
 _ETHERNET_BYTES = 14
@@ -237,6 +242,32 @@ def reading(seen: Arrivals) -> dict[str, Json]:
         out["bits_per_s"] = round(seen.bits_per_s)
         out["offered_bits_per_s"] = round(seen.offered_bits_per_s)
     return out
+
+
+def worse(
+    before: Mapping[str, Mapping[str, Json]], now: Mapping[str, Mapping[str, Json]]
+) -> list[str]:
+    """Links whose `readings` are worse than the same links' before, in words."""
+    found = []
+    for link in sorted(set(before) & set(now)):
+        lost, was_lost = (_lost_share(one[link]) for one in (now, before))
+        took, took_before = (_median_ms(one[link]) for one in (now, before))
+        if lost > was_lost + WORSE_SHARE:
+            found.append(f"{link}: {lost:.0%} of the packets lost, {was_lost:.0%} before")
+        elif took > WORSE_TIMES * took_before + WORSE_MS:
+            found.append(f"{link}: packets take {took:.1f} ms, {took_before:.1f} ms before")
+    return found
+
+
+def _lost_share(read: Mapping[str, Json]) -> float:
+    sent, arrived = cast(int, read["sent"]), cast(int, read["arrived"])
+    return 0.0 if "bits_per_s" in read else 1 - arrived / sent  # a line that was filled loses
+
+
+def _median_ms(read: Mapping[str, Json]) -> float:
+    if "bits_per_s" in read:
+        return 0.0
+    return cast("dict[str, float]", read.get("latency_ms") or {}).get("median", 0.0)
 
 
 WORDS: Mapping[Action, str] = {

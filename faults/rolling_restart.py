@@ -2,7 +2,8 @@
 
 What a change of configuration or of the machines' kernel does to a cluster. The next victim's turn
 comes when the one before answers again, so no more than one is down at a time; a victim that does
-not come back ends the roll, and the fault says so.
+not come back ends the roll, and the fault says so. On Kubernetes the step deletes one pod after
+another, and waits until the next one of the name is ready.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, PlannedFault, Proof, World
+from seatrial.fault import PlannedFault, Proof, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import Options, problem, read
@@ -22,14 +23,14 @@ from seatrial.verdict import Json
 
 NO_EQUAL = (
     "fault 'rolling-restart' has no equal in Chaos Mesh, which acts on all pods at once\n\n"
-    "hint: on Kubernetes `kubectl rollout restart` does it; in the lab it works"
+    "hint: on a cluster the step deletes one pod after another itself"
 )
 
 
 class RollingRestartOptions(Options):
     """`grace_s`: from SIGTERM to SIGKILL. `pause_s`: from one node's answer to the next's turn.
 
-    `ready_s`: how long a node may take until it answers.
+    `ready_s`: how long a node of the lab may take until it answers; a pod has two minutes.
     """
 
     grace_s: float = Field(default=3.0, ge=0.1, le=10.0)
@@ -49,8 +50,6 @@ class RollingRestart:
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
         """Always possible."""
-        if isolation == CLUSTER:
-            return NO_EQUAL
         return problem(self.name, RollingRestartOptions, options)
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ Each victim ends in an orderly way and starts on its own data with the other bin
 turn comes when it answers. `upgrade` stays; what a trial looks at is the stretch in which versions
 are mixed, and what became of the data after it. `downgrade` goes up, and back once the duration is
 over: it is on fewer than all nodes, because what all of them agreed on stays (etcd: "cluster
-cannot be downgraded" once every member ran the newer version). Chaos Mesh has nothing like it.
+cannot be downgraded" once every member ran the newer version). Chaos Mesh has nothing like it:
+on Kubernetes the step changes the image of the StatefulSet and deletes one pod after another.
 """
 
 from __future__ import annotations
@@ -20,18 +21,22 @@ from seatrial.fault import CLUSTER, PlannedFault, Proof, World
 from seatrial.faults import down
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import Options, problem, read
-from seatrial.target import Target, Versions
+from seatrial.target import Images, Target, Versions
 from seatrial.verdict import Json
+
+WHEEL = "wheel"
 
 
 class UpgradeOptions(Options):
-    """`binary`: the other binary, as the target's own setting names one.
+    """`binary`: the other binary, as the target's own setting names one. `image`: the same where
+    nodes are pods; one of the two, as the engine takes it.
 
     `grace_s`: from SIGTERM to SIGKILL. `pause_s`: from one node's answer to the next's turn.
-    `ready_s`: how long a node may take.
+    `ready_s`: how long a node of the lab may take; a pod has two minutes.
     """
 
-    binary: str = Field(default="wheel", min_length=1)
+    binary: str = Field(default=WHEEL, min_length=1)
+    image: str = Field(default="", pattern=r"^([a-zA-Z0-9][-a-zA-Z0-9_./:@]*)?$")
     grace_s: float = Field(default=3.0, ge=0.1, le=10.0)
     pause_s: float = Field(default=0.2, ge=0, le=5.0)
     ready_s: float = Field(default=10.0, ge=1.0, le=15.0)
@@ -49,11 +54,19 @@ class Upgrade:
     _rolls: Leases[str, asyncio.Task[None]] = field(default_factory=Leases)
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Not without the path of a binary; going back, not on a cluster of one."""
-        if isolation == CLUSTER:
-            return _no_equal(self.name)
+        """Not without another binary, or image; going back, not on a cluster of one."""
         if bad := problem(self.name, UpgradeOptions, options):
             return bad
+        chosen = read(self.name, UpgradeOptions, options)
+        if isolation == CLUSTER and not chosen.image:
+            return (
+                f"{self.name} changes pods over to another image, and none is given\n\n"
+                f"hint: --fault-option {self.name}.image=IMAGE"
+            )
+        if isolation == CLUSTER and chosen.binary != WHEEL:
+            return f"{self.name} of pods takes an image, no binary"
+        if isolation != CLUSTER and chosen.image:
+            return f"{self.name} in the lab takes a binary, no image"
         if self.back and len(nodes) < 2:
             return f"{self.name} needs a node that stays as it is, and there is one node"
         return ""
@@ -66,12 +79,17 @@ class Upgrade:
         options: Mapping[str, Json],
     ) -> str:
         """Not where the target does not go from its version to that of the binary."""
-        if not isinstance(target, Versions):
-            return f"{target.name} has no binary to choose"
         if self.back and "all" in victims:
             return f"{self.name} of all nodes: what all of them agreed on cannot be taken back"
+        chosen = read(self.name, UpgradeOptions, options)
+        if chosen.image:
+            if not isinstance(target, Images):
+                return f"{target.name} does not say which version a node runs"
+            return target.image_may_follow(chosen.image)
+        if not isinstance(target, Versions):
+            return f"{target.name} has no binary to choose"
         try:
-            return target.may_follow(read(self.name, UpgradeOptions, options).binary)
+            return target.may_follow(chosen.binary)
         except SeatrialError as error:
             return str(error)
 
@@ -171,7 +189,7 @@ class Upgrade:
 def _no_equal(name: str) -> str:
     return (
         f"fault {name!r} has no equal in Chaos Mesh: it knows no versions\n\n"
-        "hint: in the lab it works"
+        "hint: on a cluster the step changes the image itself"
     )
 
 

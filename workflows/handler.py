@@ -1,8 +1,9 @@
 """The exit handler: heals, audits, collects, removes the target, whatever became of the trial.
 
 Argo runs it after success, failure and `argo stop`, not after `argo terminate` or deletion: there
-owner references, the faults' own durations and the reaper take over. Each step goes on however
-the one before ended, and none but `collect` touches the artifact store.
+owner references, the faults' own durations and the reaper take over. Whether the target of a trial
+that failed is kept is the plan's word: `teardown` is told how the workflow ended, and says what it
+did. Each step goes on however the one before ended, and none but `collect` touches the store.
 """
 
 from __future__ import annotations
@@ -27,13 +28,11 @@ def exit_templates(
     for step in EXIT_STEPS:
         before = tasks[-1].name if tasks else ""
         states = " || ".join(f"{before}.{state}" for state in ENDED)
-        keep = settings.keep == "on-failure" and step.name == "teardown"
         tasks.append(
             Task(
                 name=step.name,
                 template=step.template,
                 depends=states if before else None,
-                when="{{workflow.status}} == Succeeded" if keep else None,
             )
         )
     made: list[DAG | Container] = [DAG(name=HANDLER, tasks=[*tasks], fail_fast=False)]

@@ -17,6 +17,12 @@ PARAMETERS = {
     "concurrency": "clients at once; empty: as the case says",
     "rate": "ops a second; empty: as the case says",
     "nodes": "how many nodes; empty: as the case says",
+    "fault-options": "options of faults, KIND.NAME=VALUE with spaces between them",
+    "target-options": "settings of the target, NAME=VALUE with spaces between them",
+    "endpoints": "a cluster that runs already: HOST:PORT, comma-separated",
+    "selector": "a cluster that runs already: its pods' labels",
+    "target-namespace": "where those pods are",
+    "keep-target": "never, on-failure; empty: as the case says",
 }
 #: Before an option's name in an environment variable.
 PREFIX = "SEATRIAL_PLAN"
@@ -35,6 +41,12 @@ class TrialParameters(BaseModel):
     concurrency: str = ""
     rate: str = ""
     nodes: str = ""
+    fault_options: str = ""
+    target_options: str = ""
+    endpoints: str = ""
+    selector: str = ""
+    target_namespace: str = ""
+    keep_target: str = ""
 
     def values(self) -> dict[str, str]:
         """By the names that Argo's parameters have."""

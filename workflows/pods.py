@@ -216,6 +216,8 @@ def _options(step: Step) -> list[str]:
         options += [f"--{step.parameter}", f"{{{{inputs.parameters.{step.parameter}}}}}"]
     if step.exit and step.name == "heal":
         options.append("--exit")
+    if step.name == "teardown":
+        options += ["--ended", "{{workflow.status}}"]
     return options
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from seatrial import __version__
+from seatrial.case import Keep
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
@@ -119,8 +120,9 @@ class Settings(_Data):
     lock: Lock = Lock()
     #: Trials of a campaign (or judgements of a recheck) at once.
     parallelism: int = Field(default=4, ge=1, le=100)
-    #: Whether the target outlives the trial: `never`, `on-failure` (until the Workflow is deleted).
-    keep: Literal["never", "on-failure"] = "never"
+    #: Whether the target outlives the trial, for all cases: `never`, `on-failure` (until the
+    #: Workflow is deleted). None: as each case says.
+    keep: Keep | None = None
     #: How long finished Workflows stay, in seconds; failures longer.
     ttl_success_s: int = Field(default=7 * 86400, ge=0)
     ttl_failure_s: int = Field(default=30 * 86400, ge=0)

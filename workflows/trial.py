@@ -54,6 +54,8 @@ def trial(
     plan: Plan, settings: Settings, kind: shell.Kind = "Workflow", cron: Cron | None = None
 ) -> Workflow:
     """The Workflow (or WorkflowTemplate, or CronWorkflow) that carries out exactly `plan`."""
+    if settings.keep is not None:
+        plan = plan.model_copy(update={"keep_target": settings.keep})
     limits = bounds.of_plan(plan)
     labels = trial_labels(plan, settings)
     source = PlanSource(made=False)
@@ -96,7 +98,7 @@ def trial_template(
     A campaign starts its trials from this WorkflowTemplate; as a CronWorkflow with `defaults` it
     draws a new seed each time. Bounds are generous, since no length is known beforehand.
     """
-    given = defaults or TrialParameters()
+    given = defaults or TrialParameters(keep_target=settings.keep or "")
     limits = bounds.UNKNOWN
     case, target = "{{workflow.parameters.case}}", "{{workflow.parameters.target}}"
     labels = common_labels(settings, case, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +12,9 @@ from seatrial.schedule import Schedule
 from seatrial.slo import Slo
 from seatrial.steady_state import SteadyState
 from seatrial.verdict import Json
+
+#: `never`, or `on-failure`: unless the trial is valid (a Workflow that did not succeed).
+Keep = Literal["never", "on-failure"]
 
 
 class Intent(BaseModel):
@@ -42,6 +46,8 @@ class Limits(BaseModel):
 class Case(BaseModel):
     """What is tried, and what must hold. `safety` is what its faults may never exceed.
 
+    `keep_target`: whether what was made for a trial outlives it, to be looked at; on a cluster.
+
     `checkers` adds to (or sets options of) the checkers that the workload brings.
     `target_settings` go to the target (for etcd: `snapshot_count`, …).
     `monitored`: templates of steady states (`seatrial steady`) that ask the target's own metrics;
@@ -65,6 +71,7 @@ class Case(BaseModel):
     checkers: Mapping[str, Mapping[str, Json]] = {}
     limits: Limits = Limits()
     safety: Safety = Safety()
+    keep_target: Keep = "never"
     nodes: int = 3
     concurrency: int = 10
     rate: float | None = Field(default=None, gt=0, description="ops a second; None: flat out")

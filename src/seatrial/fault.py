@@ -15,6 +15,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from seatrial.readings import Action as Action
+from seatrial.readings import Arrivals as Arrivals
+from seatrial.readings import DiskCall as DiskCall
+from seatrial.readings import Shape as Shape
+from seatrial.readings import Traffic as Traffic
 from seatrial.verdict import Json
 
 #: Sizes that a selector can name besides the target's own roles.
@@ -61,65 +66,6 @@ class Proof:
     measured: Mapping[str, Json] = field(default_factory=dict)
 
 
-#: What can happen to the packets of a link.
-Action = Literal["delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What packets of one direction of a link suffer; an action reads its own values only.
-
-    `percent` of the packets are lost, doubled, damaged or let pass by others; `correlation` (in
-    percent) is how likely a packet meets the same fate as the one before. `gap`: at most one
-    packet in so many passes the others.
-    """
-
-    action: Action
-    latency_ms: float = 0.0
-    jitter_ms: float = 0.0
-    percent: float = 0.0
-    correlation: float = 0.0
-    gap: int = 1
-    bits_per_s: float = 0.0
-    limit_bytes: int = 0
-    buffer_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Datagrams to send through one direction of a link: how many, how large (with all headers
-    of IP), how far apart, and how long to wait for the last one. `count_bits` asks for the
-    throughput of the direction meanwhile.
-    """
-
-    packets: int
-    packet_bytes: int
-    interval_s: float
-    patience_s: float
-    count_bits: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """What became of the datagrams of a `Traffic`, in the receiver's kernel's own times.
-
-    `arrived` counts each datagram once, damaged ones as well. `latencies_ms` are those of first
-    arrivals that can be told apart, in the order of sending. `overtaking` counts
-    datagrams that arrived before one sent earlier. `bits_per_s` counts all that came through the
-    direction while datagrams were sent, of other programs as well; 0 if it was not asked for.
-    `offered_bits_per_s` is what the datagrams alone would have come to.
-    """
-
-    sent: int
-    arrived: int
-    duplicated: int
-    corrupted: int
-    overtaking: int
-    latencies_ms: tuple[float, ...]
-    bits_per_s: float = 0.0
-    offered_bits_per_s: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class VolumeNeed:
     """What a plan's faults need of the nodes' volumes; made before the nodes start.
@@ -145,15 +91,6 @@ class DiskRule:
     jitter_s: float = 0.0
     errno: int = 0
     percent: float = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class DiskCall:
-    """One call on a node's volume: how long it took, how it ended (0 is well), bytes written."""
-
-    took_s: float
-    errno: int = 0
-    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +312,12 @@ class World(Protocol):
         """By how many seconds the node's clock is ahead of this machine's, as the node says."""
         ...
 
+    # ── for proofs that hold on every engine ─────────────────────────────────────────────────
+
+    def carried_out(self, shape: Shape) -> Shape:
+        """What this engine's links make of a shape that was asked for: what a proof expects."""
+        ...
+
 
 class FaultKind(Protocol):
     """A kind of fault, as the `faults/` shelf lists it."""
@@ -432,4 +375,13 @@ class OnVolumes(Protocol):
 
     def volume_need(self, options: Mapping[str, Json]) -> VolumeNeed:
         """What it needs with these options."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A kind that must see how things are before it breaks them, which takes its time."""
+
+    async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
+        """See how things are; `inject` comes next. What it finds wrong is told by the proofs."""
         ...

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from seatrial.case import Intent, Limits
+from seatrial.case import Intent, Keep, Limits
 from seatrial.fault import PlannedFault
 from seatrial.safety import TimeWindow, Watched
 from seatrial.slo import Slo
@@ -130,6 +130,8 @@ class Plan(_Data):
     slo: Slo | None = None
     checkers: Mapping[str, Mapping[str, Json]]
     limits: Limits
+    #: Whether what was made for it outlives the trial.
+    keep_target: Keep = "never"
     repeat: str
 
     def to_text(self) -> str:

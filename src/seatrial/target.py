@@ -161,7 +161,13 @@ class Placement:
     pod is made anew; "" is the pod's own address), `ports` port names to numbers. `container` is
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
-    what makes the target, in order; none where it runs already.
+    what makes the target, in order; none where it runs already. `volume` is where a node's data
+    is mounted in the container of the node, which is called `node` ("": the pod's first).
+
+    Of a cluster that runs: `selector` finds its pods by their labels where `pods` names none, and
+    where neither is known nothing of it can be broken. `node_ports` are the ports of single nodes
+    as clients reach them, where they are not `ports`. `apart`: clients speak to others than the
+    nodes.
     """
 
     namespace: str
@@ -171,6 +177,16 @@ class Placement:
     container: str = ""
     process: str = ""
     objects: tuple[Mapping[str, Json], ...] = ()
+    node_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    selector: str = ""
+    apart: bool = False
+    volume: str = ""
+    node: str = ""
+
+    @property
+    def breakable(self) -> bool:
+        """Whether its nodes are pods, so that faults reach them."""
+        return bool(self.pods or self.selector)
 
 
 @runtime_checkable
@@ -250,6 +266,42 @@ class Membership(Protocol):
 
     def joining(self, members: Sequence[str]) -> Target:
         """This target as it starts a node with no data that joins `members` (it is among them)."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A target whose nodes say which version they run."""
+
+    async def running_version(self, node: Node) -> str:
+        """The version that `node` runs, as it says itself; "" if it does not answer."""
+        ...
+
+
+@runtime_checkable
+class Images(Versioned, Protocol):
+    """A target whose pods can run another image on the same data."""
+
+    def image_may_follow(self, image: str) -> str:
+        """Why `image` cannot take over the data of its own, "" if it can or nobody can say."""
+        ...
+
+
+@runtime_checkable
+class Rejoining(Protocol):
+    """A target that says how a pod of it is started to join a cluster that is there."""
+
+    def rejoining(self, command: Sequence[str]) -> tuple[str, ...]:
+        """The container's command for a node with no data that joins as a new member."""
+        ...
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """A target whose nodes tell how often they have rewritten their data file."""
+
+    async def rewrites(self, node: Node) -> tuple[float, int]:
+        """When the node's process started (any clock), and how often it rewrote the file since."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seatrial import __version__
 from seatrial.workflows.deployment import files
 from seatrial.workflows.lint import lint
 from seatrial.workflows.pods import USER
@@ -52,6 +53,13 @@ def test_everything_but_the_namespace_is_in_the_namespace(overlay: str) -> None:
     }
 
     assert outside == {("Namespace", "seatrial")}
+
+
+def test_chaos_mesh_may_break_the_namespace_where_it_filters_them() -> None:
+    """It asks for an annotation (`enableFilterNamespace`), and a label would not do."""
+    (namespace,) = [d for d in documents(".") if d["kind"] == "Namespace"]
+
+    assert namespace["metadata"]["annotations"] == {"chaos-mesh.org/inject": "enabled"}
 
 
 def test_the_linter_has_nothing_against_the_workflows() -> None:
@@ -96,9 +104,31 @@ def test_kustomize_builds_it(overlay: str) -> None:
         ("ConfigMap", "artifact-repositories"),
         ("Role", "seatrial-cluster"),
     } <= names
-    if overlay == "kind":
-        assert "ghcr.io/seatrial" not in run.stdout
-        assert ("Deployment", "minio") in names
+    assert set(images_of_steps(built)) == {IMAGES[overlay]}
+    assert (("Deployment", "minio") in names) == (overlay == "kind")
+
+
+#: The image of all steps by overlay; what a target's pods have beside it is read from a step's pod.
+IMAGES = {
+    ".": f"seatrial:{__version__}",
+    "kind": "seatrial:dev",
+    "production": "registry.example.org/seatrial:0.1.0",
+}
+
+
+def images_of_steps(documents: list[dict[str, Any]]) -> list[str]:
+    """Every image in a WorkflowTemplate or CronWorkflow, wherever in it."""
+    found: list[str] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            found.extend(one for key, one in value.items() if key == "image")
+        for one in value.values() if isinstance(value, dict) else value:
+            if isinstance(one, dict | list):
+                look(one)
+
+    look([d for d in documents if d["apiVersion"].startswith("argoproj.io")])
+    return found
 
 
 def test_each_overlay_knows_where_the_images_are() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from seatrial.cases import CASES
+from seatrial import faults as shelf
+from seatrial import targets
+from seatrial.cases import CASES, case
+from seatrial.engine.argo.rights import of_plan
+from seatrial.fault import CLUSTER
+from seatrial.runner.planner import Overrides, make_plan
+from seatrial.schedule import leaves
+from seatrial.target import Placed
 from seatrial.workflows.deployment import rights
 from seatrial.workflows.deployment.schedules import NIGHTLY_CASES
 from seatrial.workflows.settings import Accounts, Settings
@@ -100,8 +107,30 @@ def test_rights_follow_the_cases() -> None:
     assert ("chaos-mesh.org", "networkchaos") in rights.chaos_kinds(["etcd-register"])
     cluster = SETTINGS.accounts.cluster
     for group, resource in rights.chaos_kinds(tuple(CASES)) | rights.target_kinds(tuple(CASES)):
-        for verb in ("get", "list", "watch", "create", "patch", "delete"):
+        for verb in ("get", "watch", "create", "patch", "delete"):
             assert may(cluster, verb, group, resource)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_preflight_asks_for_is_granted(name: str) -> None:
+    """For the faults of each case that a cluster can do."""
+    wanted = case(name)
+    faults = tuple(
+        choice.kind
+        for choice in leaves(wanted.schedule.root)
+        if not shelf.kind(choice.kind).unavailable(CLUSTER, ("n1", "n2", "n3"), {})
+    )
+    plan = make_plan(wanted, 1, Overrides(engine="argo", faults=faults))
+    target = targets.make(plan.target.name, plan.target.settings)
+    if not isinstance(target, Placed):
+        pytest.skip(f"target {target.name} has no place on a cluster")
+    objects = target.place(plan.target.nodes, "run", "seatrial").objects
+    made = {(str(one["apiVersion"]), str(one["kind"])) for one in objects}
+    asked = of_plan(plan, "seatrial", "seatrial", sorted(made))
+    cluster = SETTINGS.accounts.cluster
+
+    assert asked
+    assert [r.sentence for r in asked if not may(cluster, r.verb, r.group, r.resource)] == []
 
 
 def test_the_night_runs_cases_that_exist() -> None:

@@ -11,7 +11,8 @@ import yaml
 from seatrial import faults
 from seatrial.cases import CASES, case
 from seatrial.cli.main import main
-from seatrial.engine.argo.kinds import BY_COMMAND
+from seatrial.engine.argo.effects import BY_COMMAND
+from seatrial.engine.argo.orderly import NAMES as BY_THE_API
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.faults import FAULTS
@@ -54,8 +55,9 @@ def test_the_catalogue_says_truly_who_can_do_it(name: str) -> None:
         assert kind.unavailable(CLUSTER, NODES, {})
         with pytest.raises(Unavailable):
             kind.manifest(planned(name), ["n1"], NODES, "trial")
-    elif name in BY_COMMAND:
-        assert kind.unavailable(CLUSTER, NODES, {}) == ""
+    elif name in (*BY_COMMAND, *BY_THE_API):
+        options = {"image": "etcd:v3.6.0"} if name.endswith("grade") else {}
+        assert kind.unavailable(CLUSTER, NODES, options) == ""
         with pytest.raises(Unavailable, match="no equal in Chaos Mesh"):
             kind.manifest(planned(name), ["n1"], NODES, "trial")
     elif only == "":

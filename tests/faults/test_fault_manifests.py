@@ -136,7 +136,7 @@ def test_faults_of_the_disk_are_io_chaos_where_it_has_them() -> None:
     assert made["spec"] == {
         "action": "latency",
         "delay": "50ms",
-        "volumePath": "/var/lib/seatrial",
+        "volumePath": "/seatrial/data",
         "methods": ["read", "write", "fsync", "fsyncdir"],
         "percent": 100,
         "duration": "3250ms",

@@ -112,13 +112,47 @@ def test_what_chaos_mesh_has_too_is_possible_on_a_cluster(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("rolling-restart", "disk-full", "lost-writes", "member-change", "upgrade"),
-        *("downgrade", "compaction", "defragmentation"),
-    ],
+    ["rolling-restart", "member-change", "upgrade", "downgrade", "compaction", "defragmentation"],
 )
-def test_what_chaos_mesh_has_not_is_refused_on_a_cluster(name: str) -> None:
-    fault = planned(name, binary="etcd") if name.endswith("grade") else planned(name)
-    assert "has no equal in Chaos Mesh" in kind(name).unavailable(CLUSTER, NODES, fault.options)
+def test_what_chaos_mesh_has_not_the_step_does_by_itself(name: str) -> None:
+    grade = name.endswith("grade")
+    fault = planned(name, image="etcd:v3.6.0") if grade else planned(name)
+    assert kind(name).unavailable(CLUSTER, NODES, fault.options) == ""
     with pytest.raises(Unavailable, match=f"{name}' has no equal in Chaos Mesh"):
         kind(name).manifest(fault, ["n1"], NODES, "trials")
+
+
+@pytest.mark.parametrize("name", ["upgrade", "downgrade"])
+def test_pods_change_their_image_and_processes_their_binary(name: str) -> None:
+    found = kind(name)
+    assert f"--fault-option {name}.image=IMAGE" in found.unavailable(CLUSTER, NODES, {})
+    both = {"image": "etcd:v3.6.0", "binary": "etcd"}
+    assert "takes an image, no binary" in found.unavailable(CLUSTER, NODES, both)
+    assert "takes a binary, no image" in found.unavailable("namespace", NODES, {"image": "a"})
+
+
+@pytest.mark.parametrize(
+    ("image", "wrong"),
+    [
+        ("etcd:v3.5.22", ""),
+        ("etcd:v3.6.1", ""),
+        ("etcd@sha256:0", ""),
+        ("etcd:v3.7.0", "one minor version at a time"),
+        ("etcd:v3.4.30", "only goes up"),
+        ("etcd:v3.5.21", "both binaries are etcd 3.5.21"),
+    ],
+)
+def test_images_go_up_one_version_at_a_time_as_far_as_their_tags_say(
+    image: str, wrong: str
+) -> None:
+    found = kind("upgrade")
+    assert isinstance(found, NeedsTarget)
+    said = found.lacking(EtcdTarget(EtcdSettings()), NODES, ("one",), {"image": image})
+    assert wrong in said and bool(wrong) == bool(said)
+
+
+@pytest.mark.parametrize("name", ["disk-full", "lost-writes"])
+def test_what_nothing_on_a_cluster_can_is_refused_there(name: str) -> None:
+    assert "has no equal in Chaos Mesh" in kind(name).unavailable(CLUSTER, NODES, {})
+    with pytest.raises(Unavailable, match=f"{name}' has no equal in Chaos Mesh"):
+        kind(name).manifest(planned(name), ["n1"], NODES, "trials")

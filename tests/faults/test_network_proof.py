@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from seatrial.engine.lab import probe
+from seatrial.engine import packets
 from seatrial.engine.lab.shaper.link import Link
 from seatrial.engine.lab.shaper.stages import make
 from seatrial.fault import Arrivals, Shape, Traffic
@@ -26,8 +26,8 @@ HEADERS = bytes([0x45]) + bytes(27)
 
 
 def datagram(number: int, moment: int, size: int) -> bytes:
-    head = probe._HEAD.pack(probe._MAGIC, number, moment)
-    body = head + probe._SUM.pack(crc32(head))
+    head = packets.HEAD.pack(packets.MAGIC, number, moment)
+    body = head + packets.SUM.pack(crc32(head))
     return HEADERS + body + bytes(max(0, size - len(HEADERS) - len(body)))
 
 
@@ -38,7 +38,7 @@ def play(shapes: Sequence[Shape], traffic: Traffic, seed: str) -> Arrivals:
     def send(packet: bytes) -> None:
         if packet[20:28] == HEADERS[20:28]:  # else UDP would not deliver it
             arrivals.append((now + 20_000, packet[28:]))
-        passed.append((now, len(packet) + probe.ETHERNET_BYTES))
+        passed.append((now, len(packet) + packets.ETHERNET_BYTES))
 
     link = Link(send)
     for index, shape in enumerate(shapes):
@@ -56,9 +56,9 @@ def play(shapes: Sequence[Shape], traffic: Traffic, seed: str) -> Arrivals:
     while (due := link.due()) is not None and due <= end:
         now = due
         link.run(now)
-    found = probe.judge(traffic.packets, traffic.packet_bytes, arrivals)
-    bits_per_s = probe.throughput(passed, 0, last) if traffic.count_bits else 0.0
-    offered = (traffic.packet_bytes + probe.ETHERNET_BYTES) * 8 / traffic.interval_s
+    found = packets.judge(traffic.packets, traffic.packet_bytes, arrivals)
+    bits_per_s = packets.throughput(passed, 0, last) if traffic.count_bits else 0.0
+    offered = (traffic.packet_bytes + packets.ETHERNET_BYTES) * 8 / traffic.interval_s
     return replace(found, bits_per_s=bits_per_s, offered_bits_per_s=offered)
 
 
@@ -177,7 +177,7 @@ def test_overtaking_is_counted_as_a_person_would(order: list[int]) -> None:
         any(later < number for later in order[place + 1 :]) for place, number in enumerate(order)
     )
     arrivals = [(place, datagram(number, 0, 60)[28:]) for place, number in enumerate(order)]
-    assert probe.judge(8, 60, arrivals).overtaking == expected
+    assert packets.judge(8, 60, arrivals).overtaking == expected
 
 
 def test_damage_and_copies_are_counted() -> None:
@@ -186,7 +186,7 @@ def test_damage_and_copies_are_counted() -> None:
     padding[-1] ^= 1
     head = bytearray(whole[2][1])
     head[6] ^= 1
-    seen = probe.judge(
+    seen = packets.judge(
         4, 100, [whole[0], whole[0], (11, bytes(padding)), (12, bytes(head)), whole[3]]
     )
     assert (seen.arrived, seen.duplicated, seen.corrupted) == (4, 1, 2)

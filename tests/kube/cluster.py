@@ -26,15 +26,15 @@ apiVersion: v1
 kind: Config
 current-context: test
 clusters: [{{name: test, cluster: {{server: "{url}"}}}}]
-users: [{{name: test, user: {{token: secret}}}}]
+users: [{{name: test, user: {{token: "{account}"}}}}]
 contexts: [{{name: test, context: {{cluster: test, user: test, namespace: seatrial}}}}]
 """
 
 
-def kubeconfig(folder: Path, cluster: Cluster) -> Path:
-    """A file that leads to the server."""
+def kubeconfig(folder: Path, cluster: Cluster, account: str = "somebody") -> Path:
+    """A file that leads to the server, with the token of an account."""
     path = folder / "kubeconfig"
-    path.write_text(KUBECONFIG.format(url=cluster.url), encoding="utf-8")
+    path.write_text(KUBECONFIG.format(url=cluster.url, account=account), encoding="utf-8")
     return path
 
 
@@ -138,6 +138,10 @@ class ChaosMesh:
         elif annotations.get(PAUSE) == "true" and not self._recovered(body) and self.recovers:
             self._recover(path, body)
 
+    def act(self, body: Object, harm: bool) -> None:
+        """Do it to the victims, or undo it."""
+        (self.hurt if harm else self.mend)(self._victims(body))
+
     def _begin(self, body: Object) -> None:
         body["metadata"]["finalizers"] = [FINALIZER]
         victims = self._victims(body)
@@ -145,7 +149,7 @@ class ChaosMesh:
         told = {"operation": "Apply", "type": "Failed", "timestamp": "2026-11-21T00:00:00Z"}
         events = [] if self.injects else [{**told, "message": "unable to set tcs"}]
         if self.injects:
-            self.hurt(victims)
+            self.act(body, True)
         yes = "True" if self.injects else "False"
         body["status"] = {
             "conditions": [
@@ -170,7 +174,7 @@ class ChaosMesh:
         }
 
     def _recover(self, path: str, body: Object) -> None:
-        self.mend(self._victims(body))
+        self.act(body, False)
         self._busy.add(path)
 
         def change(body: Object) -> None:

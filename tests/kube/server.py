@@ -9,10 +9,12 @@ the controllers (Chaos Mesh, Argo) on the other side.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +23,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.kube import access
+from tests.kube.access import Use
+
 Object = dict[str, Any]
+Process = subprocess.Popen[bytes]
 #: An object's path: …/namespaces/NS/PLURAL/NAME, perhaps with a subresource.
 PATH = re.compile(
     r"(?P<where>/(?:api/v1|apis/[^/]+/[^/]+)/namespaces/[^/]+/[^/]+)"
@@ -29,6 +35,7 @@ PATH = re.compile(
 )
 ALL = re.compile(r"(?P<root>/(?:api/v1|apis/[^/]+/[^/]+))/(?P<plural>[a-z]+)$")
 WATCH_POLL_S = 0.01
+STRATEGIC = "application/strategic-merge-patch"
 
 
 @dataclass
@@ -63,10 +70,20 @@ class Cluster:
         self.failures: list[Failure] = []
         self.requests: list[tuple[str, str, Any]] = []
         self.denied: set[tuple[str, str]] = set()
+        #: Rights by account (the bearer's token); an account that is not here may do everything.
+        self.rights: dict[str, frozenset[Use]] = {}
+        #: What each account did.
+        self.used: dict[str, set[Use]] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.texts: dict[str, bytes] = {}
+        #: Answers of what is no object, by path.
+        self.answers: dict[str, tuple[int, bytes]] = {}
         self.command: Callable[[str, str, list[str]], tuple[str, int]] = lambda *_: ("", 0)
+        #: Starts a real process for a command in a pod; None: `command` answers instead.
+        self.spawn: Callable[[str, str, list[str]], Process | None] = lambda *_: None
         self.when: Callable[[str, str, Object], None] = lambda *_: None
+        #: The server's own clock; None: this machine's.
+        self.date: Callable[[], str] | None = None
         self.version = 0
         self.lock = threading.RLock()
         self.ending = False
@@ -173,7 +190,9 @@ class Cluster:
                 if kind != "application/apply-patch+yaml":
                     return 404, status(404, "NotFound", path)
                 return 201, self._store("ADDED", path, body)
-            made = merged(self.objects[path], body)
+            made = merged(self.objects[path], body, by_name=kind.startswith(STRATEGIC))
+            if "spec" in body:
+                made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
             if made["metadata"].get("deletionTimestamp") and not made["metadata"].get("finalizers"):
                 self.remove(path)
                 return 200, made
@@ -205,6 +224,14 @@ class Cluster:
                 ],
             }
 
+    def listed_everywhere(self, root: str, plural: str, query: Mapping[str, list[str]]) -> Object:
+        """GET of a kind in all namespaces, or of one that has none."""
+        with self.lock:
+            folders = {path.rpartition("/")[0] for path in self.objects}
+            mine = [f for f in folders if f.startswith(root) and f.endswith(f"/{plural}")]
+            found = [one for f in sorted(mine) for one in self.listed(f, query)["items"]]
+            return {"kind": "List", "metadata": {}, "items": found}
+
     def watched(self, where: str, query: Mapping[str, list[str]]) -> Iterator[Object]:
         """Events of a collection from a version on, until the client's timeout."""
         after = int((query.get("resourceVersion") or [str(self.version)])[0] or 0)
@@ -231,8 +258,13 @@ def status(code: int, reason: str, message: str) -> Object:
     }
 
 
-def merged(old: Any, new: Any) -> Any:
-    """RFC 7386."""
+def merged(old: Any, new: Any, *, by_name: bool = False) -> Any:
+    """RFC 7386; `by_name` as Kubernetes' own patch does it: objects of a list by their names."""
+    if by_name and isinstance(new, list) and new and all(isinstance(each, dict) for each in new):
+        there = {each["name"]: each for each in old or ()}
+        changed = {each["name"]: each for each in new}
+        rest = [merged(each, changed.pop(name, {}), by_name=True) for name, each in there.items()]
+        return [*rest, *changed.values()]
     if not isinstance(new, dict):
         return new
     made = dict(old) if isinstance(old, dict) else {}
@@ -240,7 +272,7 @@ def merged(old: Any, new: Any) -> Any:
         if value is None:
             made.pop(key, None)
         else:
-            made[key] = merged(made.get(key), value)
+            made[key] = merged(made.get(key), value, by_name=by_name)
     return made
 
 
@@ -265,6 +297,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header `Date`."""
+        told = self.cluster.date
+        return super().date_time_string(timestamp) if told is None else told()
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -295,6 +332,9 @@ class _Handler(BaseHTTPRequestHandler):
                 failure.times -= 1
         if failure is not None and self._goes_wrong(failure):
             return
+        if (refusal := self._refused(method, path, query)) is not None:
+            self._say(403, refusal)
+            return
         if query.get("watch"):
             self._watch(path, query)
         elif path.endswith("/exec"):
@@ -306,6 +346,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             self._say(code, answer)
+
+    def _account(self) -> str:
+        return str(self.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+    def _refused(self, method: str, path: str, query: Mapping[str, list[str]]) -> Object | None:
+        """What the account may not; what it may is kept."""
+        cluster, account = self.cluster, self._account()
+        apply = self.headers.get("Content-Type") == access.APPLY
+        with cluster.lock:
+            asked = access.uses(method, path, query, apply and path not in cluster.objects)
+            lacking = [one for one in asked if one not in cluster.rights.get(account, asked)]
+            if not lacking:
+                cluster.used.setdefault(account, set()).update(asked)
+                return None
+        return status(403, "Forbidden", f"{account} cannot {lacking[0].verb} {path}")
 
     def _goes_wrong(self, failure: Failure) -> bool:
         """Whether the request is over with it."""
@@ -328,13 +383,22 @@ class _Handler(BaseHTTPRequestHandler):
         cluster = self.cluster
         if path in cluster.texts:
             return 200, cluster.texts[path]
+        if path in cluster.answers:
+            return cluster.answers[path]
+        if path.endswith("/localsubjectaccessreviews"):
+            user = body["spec"]["user"].rpartition(":")[2]
+            return 201, self._review(body, user)
+        if method == "GET" and (found := ALL.fullmatch(path)):
+            return 200, cluster.listed_everywhere(found["root"], found["plural"], query)
         if path == "/version":
             return 200, {"gitVersion": "v1.34.9"}
         if path.endswith("/selfsubjectaccessreviews"):
-            return 201, self._review(body)
+            return 201, self._review(body, self._account())
         if found := re.fullmatch(r"/apis/([^/]+)(/[^/]+)?", path):
             return self._discovery(found[1], bool(found[2]))
         found = PATH.fullmatch(path)
+        if found is None and method == "GET" and path in cluster.objects:
+            return 200, cluster.objects[path]
         if found is None:
             return 404, status(404, "NotFound", f"no such path: {path}")
         where, name = found["where"], found["name"]
@@ -355,12 +419,14 @@ class _Handler(BaseHTTPRequestHandler):
             return cluster.patched(whole, body, self.headers.get("Content-Type", ""))
         return cluster.deleted(whole)
 
-    def _review(self, body: Object) -> Object:
+    def _review(self, body: Object, account: str) -> Object:
         asked = body["spec"]["resourceAttributes"]
         resource = asked["resource"] + (
             f"/{asked['subresource']}" if "subresource" in asked else ""
         )
+        use = Use(asked["namespace"], asked["group"], resource, asked["verb"])
         yes = (asked["verb"], resource) not in self.cluster.denied
+        yes = yes and use in self.cluster.rights.get(account, (use,))
         return {**body, "status": {"allowed": yes}}
 
     def _discovery(self, group: str, whole: bool) -> tuple[int, Object]:
@@ -418,7 +484,46 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Accept", accept)
         self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
         self.end_headers()
-        out, code = self.cluster.command(pod, query["container"][0], query["command"])
+        where, argv = query["container"][0], query["command"]
+        process = self.cluster.spawn(pod, where, argv)
+        if process is not None:
+            out, code = self._pump(process, stdin="stdin" in query)
+        else:
+            out, code = self.cluster.command(pod, where, argv)
+        self._finish(out, code)
+
+    def _pump(self, process: Process, stdin: bool) -> tuple[str, int]:
+        """Carry lines both ways until the process ends; what it said to stderr, and its code."""
+        assert process.stdin and process.stdout and process.stderr
+        if stdin:
+            threading.Thread(target=self._feed, args=(process,), daemon=True).start()
+        else:
+            process.stdin.close()
+        for line in process.stdout:
+            self._frame(0x2, b"\x01" + line)
+        said = process.stderr.read().decode(errors="replace")
+        code = process.wait(30)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        return (said, code) if code else ("", 0)
+
+    def _feed(self, process: Process) -> None:
+        """What the client writes goes to the process (frames of a client are masked)."""
+        with contextlib.suppress(OSError, ValueError):
+            while head := self.rfile.read(2):
+                size = head[1] & 0x7F
+                if size == 126:
+                    (size,) = struct.unpack(">H", self.rfile.read(2))
+                mask = self.rfile.read(4)
+                data = bytes(b ^ mask[i % 4] for i, b in enumerate(self.rfile.read(size)))
+                if head[0] & 0x0F == 0x8:
+                    break
+                if data[:1] == b"\x00" and process.stdin:
+                    process.stdin.write(data[1:])
+                    process.stdin.flush()
+
+    def _finish(self, out: str, code: int) -> None:
         ending: Object = {"status": "Success"}
         if code:
             cause = {"reason": "ExitCode", "message": str(code)}
@@ -428,14 +533,20 @@ class _Handler(BaseHTTPRequestHandler):
                 "message": f"command terminated with exit code {code}",
                 "details": {"causes": [cause]},
             }
-        self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
+        if out:
+            self._frame(0x2, (b"\x01" if not code else b"\x02") + out.encode())
         self._frame(0x2, b"\x03" + json.dumps(ending).encode())
         self._frame(0x8, struct.pack(">H", 1000))
         self.close_connection = True
+        with contextlib.suppress(OSError):  # what is left unread would take our last words along
+            self.connection.settimeout(1.0)
+            while self.connection.recv(1 << 16):
+                pass
 
     def _frame(self, opcode: int, data: bytes) -> None:
         size = len(data)
-        head = bytes([0x80 | opcode, size if size < 126 else 126])
-        head += b"" if size < 126 else struct.pack(">H", size)
+        short = size if size < 126 else 126 if size < 1 << 16 else 127
+        head = bytes([0x80 | opcode, short])
+        head += b"" if size < 126 else struct.pack(">H" if size < 1 << 16 else ">Q", size)
         self.wfile.write(head + data)
         self.wfile.flush()

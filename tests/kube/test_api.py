@@ -77,7 +77,7 @@ def test_a_server_that_is_gone_is_an_error_with_its_reason(cluster: Cluster, api
 
 def test_the_token_is_sent(cluster: Cluster, api: Api) -> None:
     """The kubeconfig's credentials are used."""
-    assert api.headers()["authorization"] == "Bearer secret"
+    assert api.headers()["authorization"] == "Bearer somebody"
 
 
 def test_waiting_sees_a_change(cluster: Cluster, api: Api) -> None:

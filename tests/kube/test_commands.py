@@ -6,11 +6,8 @@ import asyncio
 import base64
 import gzip
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import yaml
@@ -18,6 +15,7 @@ import yaml
 from seatrial.cli.main import main
 from seatrial.engine.argo import paths, runs
 from seatrial.engine.argo.api import Api
+from tests.kube.bucket import Bucket, announce
 from tests.kube.cluster import NAMESPACE, RUN, ChaosMesh
 from tests.kube.server import Cluster, Object
 
@@ -127,6 +125,18 @@ def test_watch_ends_with_the_verdict(
     assert main(["watch", RUN.name]) == status
 
 
+def test_watch_keeps_the_exit_handlers_nodes_apart(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Argo gives two nodes the same display name where two graphs have a task of one name."""
+    late = {**node("heal", "Succeeded"), "name": f"{RUN.name}.onExit.heal"}
+    cluster.put(WORKFLOWS, workflow("Failed", node("heal", "Failed"), late))
+    assert main(["watch", RUN.name]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "heal" in line]
+    told = sorted(line.split()[1:3] for line in lines)
+    assert told == [["exit-heal", "Succeeded"], ["heal", "Failed"]]
+
+
 def test_watch_tells_phases_faults_and_ops(cluster: Cluster, api: Api) -> None:
     """A node that changes its phase is told, and what the steps say on the board."""
     cluster.put(WORKFLOWS, workflow("Running", node("workload", "Running")))
@@ -217,6 +227,27 @@ def test_stop_ends_faults_of_steps_that_are_dead(
     assert any("fault-1" in line for line in said)
 
 
+def test_stopping_a_campaign_stops_its_trials_that_still_run(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is over stays as it is; where nothing runs there is nothing to do."""
+    for name, phase in (("one", "Running"), ("two", "Succeeded"), ("other", "Running")):
+        body = workflow(phase)
+        label = "another" if name == "other" else "night-1"
+        body["metadata"] |= {"name": name, "labels": {"seatrial/campaign": label}}
+        cluster.put(WORKFLOWS, body)
+    assert main(["stop", "--campaign", "night-1"]) == 0
+    assert "1 of 2 trials of night-1 still run" in capsys.readouterr().err
+    stopped = [
+        body["metadata"]["name"]
+        for path, body in cluster.objects.items()
+        if path.startswith(WORKFLOWS) and "shutdown" in body["spec"]
+    ]
+    assert stopped == ["one"]
+    assert main(["stop", "--campaign", "a-night-that-went-well"]) == 0
+    assert main(["stop", "--campaign", "night-1", "--all"]) == 64
+
+
 def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
     cluster: Cluster, mesh: ChaosMesh, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,159 +262,40 @@ def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
     assert f"{PODCHAOS}/lives" in cluster.objects
 
 
-# ── doctor ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _findings(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
-    assert main(["doctor", "--cluster", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    return {row["name"]: (row["status"], row["meaning"]) for row in rows}
-
-
-def test_doctor_says_what_an_empty_cluster_lacks(
+def test_reap_takes_down_the_target_of_a_run_that_was_terminated(
     cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each thing by itself, with its mend."""
-    found = _findings(capsys)
-    assert found["API server"] == ("ok", "Kubernetes v1.34.9")
-    assert found["clock"][0] == "ok"
-    assert {name for name, (status, _) in found.items() if status == "missing"} == {
-        "namespace",
-        "Argo Workflows",
-        "Chaos Mesh",
-        "chaos daemon",
-        "service accounts",
-        "artifact store",
+    """Such a Workflow has no exit handler; one that kept its target on purpose keeps it."""
+    runs_of = {
+        "terminated": (),
+        "red": (node("teardown", "Failed"),),
+        "kept": ({**node("teardown", "Skipped"), "type": "Skipped"},),
     }
-
-
-def test_doctor_names_rights_that_are_not_there(
-    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By SelfSubjectAccessReview; what may not be looked at is said to be so."""
-    cluster.denied.add(("create", "workflows"))
-    cluster.fail("GET", "daemonsets", 403, reason="Forbidden")
-    found = _findings(capsys)
-    assert found["your rights"] == ("limited", "not: create workflows.argoproj.io in seatrial")
-    assert found["chaos daemon"] == ("limited", "this account may not look at it")
-
-
-def test_doctor_without_a_cluster(
-    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No kubeconfig is an error with a hint; a server that refuses ends the list."""
-    cluster.fail("GET", "/version", 401, times=9, reason="Unauthorized")
-    found = _findings(capsys)
-    assert list(found) == ["API server"]
+    sets = paths.collection("apps/v1", "StatefulSet", NAMESPACE)
+    claims = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
+    for name, nodes in runs_of.items():
+        body = workflow("Failed", *nodes)
+        body["metadata"]["name"] = name
+        cluster.put(WORKFLOWS, body)
+        for where in (sets, claims):
+            cluster.put(where, {"metadata": {"name": name, "labels": {"seatrial/run": name}}})
+    assert main(["reap", "--engine", "argo", "--dry-run"]) == 0
+    told = "there is: StatefulSet terminated of terminated, which was terminated"
+    assert told in capsys.readouterr().out
+    assert main(["reap", "--engine", "argo"]) == 0
+    for where in (sets, claims):
+        left = [path for path in cluster.objects if path.startswith(where)]
+        assert left == [f"{where}/red", f"{where}/kept"]
 
 
 # ── fetch ────────────────────────────────────────────────────────────────────────────────────
-
-
-class Bucket:
-    """An S3-compatible store of one bucket: lists and gets."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-            def do_HEAD(self) -> None:
-                self._say(*owner.get(self.path))
-
-            def do_GET(self) -> None:
-                code, data = owner.get(self.path)
-                part = self.headers.get("Range", "")
-                if code == 200 and part:
-                    first, _, last = part.removeprefix("bytes=").partition("-")
-                    size = len(data)
-                    data = data[int(first) : int(last) + 1]
-                    span = f"bytes {first}-{int(first) + len(data) - 1}/{size}"
-                    self._say(206, data, {"Content-Range": span}, whole=True)
-                else:
-                    self._say(code, data, whole=True)
-
-            def _say(
-                self,
-                code: int,
-                data: bytes,
-                headers: Mapping[str, str] | None = None,
-                whole: bool = False,
-            ) -> None:
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(data)))
-                for name, value in (headers or {}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if whole:
-                    self.wfile.write(data)
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self.endpoint = f"127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}
-        )
-        self._thread.start()
-
-    def get(self, target: str) -> tuple[int, bytes]:
-        """An object, or the list below a prefix."""
-        parts = urlsplit(target)
-        query = parse_qs(parts.query)
-        _, _, key = unquote(parts.path).lstrip("/").partition("/")
-        if key:
-            return (200, self.objects[key]) if key in self.objects else (404, b"")
-        if "prefix" not in query and "list-type" not in query:
-            return 200, b""
-        prefix = query.get("prefix", [""])[0]
-        rows = "".join(
-            f"<Contents><Key>{name}</Key><Size>{len(data)}</Size>"
-            "<LastModified>2026-11-21T00:00:00.000Z</LastModified></Contents>"
-            for name, data in sorted(self.objects.items())
-            if name.startswith(prefix)
-        )
-        text = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
-        return 200, text.encode()
-
-    def close(self) -> None:
-        """End it."""
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
 
 
 @pytest.fixture
 def bucket(cluster: Cluster) -> Iterator[Bucket]:
     """The store, and where the cluster says it is."""
     made = Bucket()
-    settings = {
-        "s3": {
-            "bucket": "artifacts",
-            "endpoint": made.endpoint,
-            "insecure": True,
-            "accessKeySecret": {"name": "minio", "key": "user"},
-            "secretKeySecret": {"name": "minio", "key": "word"},
-        }
-    }
-    annotations = {"workflows.argoproj.io/default-artifact-repository": "minio"}
-    cluster.put(
-        paths.config_maps(NAMESPACE),
-        {
-            "metadata": {"name": "artifact-repositories", "annotations": annotations},
-            "data": {"minio": yaml.safe_dump(settings)},
-        },
-    )
-    word = base64.b64encode(b"word").decode()
-    cluster.put(
-        paths.collection("v1", "Secret", NAMESPACE),
-        {"metadata": {"name": "minio"}, "data": {"user": word, "word": word}},
-    )
+    announce(cluster, made)
     yield made
     made.close()
 

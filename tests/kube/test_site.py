@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from seatrial.cases import case
 from seatrial.engine.argo import paths, rights
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.run import RUN_LABEL, of_environment
-from seatrial.engine.argo.site import ENGINE, ArgoSite, PodMark, apply
+from seatrial.engine.argo.site import ENGINE, ArgoSite, PodMark, _target, apply, own_image
 from seatrial.engine.site import PlacedNode, engine_of
 from seatrial.errors import UsageError
 from seatrial.runner.planner import Overrides, make_plan
+from seatrial.target import Placed
 from seatrial.workflows.names import RUN as LABEL_OF_WORKFLOWS
 from tests.kube.cluster import NAMESPACE, NODES, RUN, SHORT, ThreePods, pod_path
 from tests.kube.server import Cluster, Object
@@ -73,6 +76,33 @@ def test_objects_are_applied_and_owned(cluster: Cluster, api: Api) -> None:
     assert made["metadata"]["labels"]["seatrial/run"] == RUN.name
 
 
+def test_the_probe_beside_a_node_has_the_image_of_the_step_itself(
+    cluster: Cluster, api: Api
+) -> None:
+    """As its pod says it, whoever put it there; what the plan names comes first."""
+    body = {
+        "metadata": {"name": "step"},
+        "spec": {
+            "containers": [
+                {"name": "wait", "image": "argoexec"},
+                {"name": "main", "image": "registry.example.org/seatrial@sha256:1"},
+            ]
+        },
+    }
+    cluster.put(paths.pods(NAMESPACE), body)
+    run = replace(RUN, pod_name="step")
+    image = asyncio.run(own_image(api, run))
+    assert image == "registry.example.org/seatrial@sha256:1"
+    plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo"))
+    for given, wanted in (({}, image), ({"probe_image": "mine:1"}, "mine:1")):
+        target = plan.target.model_copy(update={"settings": {"kubernetes": given}})
+        made = _target(plan.model_copy(update={"target": target}), image)
+        assert isinstance(made, Placed)
+        *_, sets = made.place(NODES, RUN.name, NAMESPACE).objects
+        assert wanted in json.dumps(sets)
+    assert asyncio.run(own_image(api, RUN)) == ""
+
+
 def test_rights_are_those_of_the_plan_and_no_more() -> None:
     """Two kinds of faults: rights on their Chaos Mesh kinds, not on the others."""
     plan = make_plan(
@@ -84,9 +114,14 @@ def test_rights_are_those_of_the_plan_and_no_more() -> None:
     assert not any(right.resource == "secrets" for right in wanted)
 
 
-def test_only_links_and_signals_take_commands_in_pods() -> None:
+def test_what_is_measured_in_pods_takes_commands_in_pods() -> None:
     """A plan of kills alone may not carry out anything in a pod."""
-    for faults, wants in ((("kill",), False), (("partition",), True), (("pause",), True)):
+    for faults, wants in (
+        (("kill",), False),
+        (("partition",), True),
+        (("pause",), True),
+        (("io-latency",), True),
+    ):
         plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo", faults=faults))
         wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [])
         verbs = {right.verb for right in wanted if right.resource == "pods/exec"}

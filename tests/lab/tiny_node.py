@@ -29,6 +29,7 @@ class Server(socketserver.ThreadingTCPServer):
 def main() -> None:
     """Serve on ADDRESS PORT, with data in FOLDER."""
     address, port, folder = sys.argv[1:]
+    Path("/proc/self/comm").write_text(os.environ["TINY"])  # what its process is called
     print(f"pid {os.getpid()} serves {address}:{port}", flush=True)
     with (Path(folder) / "starts").open("a") as file:
         file.write("start\n")

@@ -10,11 +10,10 @@ from seatrial.runner.quorum import analyse
 from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
 
 
-def short_plan() -> Plan:
+def short_plan(engine: str = "lab") -> Plan:
     """A kill and a partition, one after the other, in a trial of six seconds."""
-    plan = make_plan(
-        cases.case("etcd-register"), 7, Overrides(time_limit_s=20, faults=("kill",), rate=300)
-    )
+    asked = Overrides(engine=engine, time_limit_s=20, faults=("kill",), rate=300)
+    plan = make_plan(cases.case("etcd-register"), 7, asked)
     kill = PlannedFault(
         id="fault-1", kind="kill", victims="leader", pick=0.5, start_s=1.7, duration_s=1.0
     )

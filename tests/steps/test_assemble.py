@@ -14,7 +14,7 @@ from seatrial.history.load import load_arrow
 from seatrial.history.stream import HistoryWriter
 from seatrial.history.windows import fault_windows
 from seatrial.op import NEMESIS, Op, Type
-from seatrial.runner.steps.assemble import assemble
+from seatrial.runner.steps.assemble import NEEDED, UNLOOKED, assemble
 from seatrial.runner.steps.rooms import (
     AuditRecord,
     EventRecord,
@@ -149,7 +149,7 @@ def test_leaks_and_the_unplanned_stand_in_the_record(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
     rooms.write("heal", "heal.json", AuditRecord(leaks=("link n1 → n2 is cut",)))
     rooms.write("quiesce", "quiesce.json", AuditRecord(unplanned=("n3 did not answer",)))
-    rooms.write("final-reads", "audit.json", AuditRecord(unplanned=("n1 ended",)))
+    rooms.write("steady-after", "audit.json", AuditRecord(unplanned=("n1 ended",)))
     assemble(rooms, PLAN)
     record = TrialRecord.model_validate_json(rooms.folder.record.read_text(encoding="utf-8"))
     assert record.leaks == ()
@@ -162,6 +162,7 @@ def test_leaks_and_the_unplanned_stand_in_the_record(tmp_path: Path) -> None:
         ("provision", "failed", "failed"),
         ("workload", "running", "interrupted"),
         ("final-reads", None, "failed"),
+        ("steady-after", None, "failed"),
         (None, None, "finished"),
     ],
 )
@@ -169,15 +170,26 @@ def test_a_trial_ends_as_the_steps_it_needs(
     tmp_path: Path, broken: str | None, status: str | None, ending: str
 ) -> None:
     rooms = Rooms(tmp_path)
-    for name in ("preflight", "provision", "prepare", "workload", "final-reads"):
+    for name in NEEDED:
         if name != broken:
             rooms.write(name, "step.json", _step(name, "done"))
         elif status is not None:
             rooms.write(name, "step.json", _step(name, status))
+    rooms.write("steady-after", "audit.json", AuditRecord())
     assemble(rooms, PLAN)
     record = TrialRecord.model_validate_json(rooms.folder.record.read_text(encoding="utf-8"))
     assert record.status == ending
     assert (broken or "") in record.reason
+
+
+def test_a_trial_that_nobody_looked_over_has_not_ended_well(tmp_path: Path) -> None:
+    """All steps are done, but none said whether anything of the faults is left."""
+    rooms = Rooms(tmp_path)
+    for name in NEEDED:
+        rooms.write(name, "step.json", _step(name, "done"))
+    assemble(rooms, PLAN)
+    record = TrialRecord.model_validate_json(rooms.folder.record.read_text(encoding="utf-8"))
+    assert (record.status, record.reason) == ("failed", UNLOOKED)
 
 
 def _load(clock: LoadClock) -> LoadRecord:

@@ -12,6 +12,7 @@ from seatrial.fault import PlannedFault
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner.judge import fault_part
+from seatrial.runner.steps.assemble import NEEDED
 from seatrial.runner.steps.rooms import AuditRecord, LoadClock, LoadRecord, Rooms, StepRecord
 from seatrial.runner.steps.table import KINDS, STEPS
 from seatrial.trial import Evidence, StoredProof
@@ -38,13 +39,13 @@ def rooms(tmp_path: Path) -> Rooms:
     made = Rooms(tmp_path / "trial")
     made.folder.root.mkdir()
     made.folder.plan.write_text(plan().to_text(), encoding="utf-8")
-    for name in ("preflight", "provision", "prepare", "workload", "final-reads"):
+    for name in NEEDED:
         made.write(name, "step.json", record(name))
     clock = LoadClock(identity="here", zero_ns=0)
     load = LoadRecord(clock=clock, versions={}, host={}, next_process=5, memory={}, healed=True)
     made.write("workload", "load.json", load)
     made.write("final-reads", "clock.json", clock)
-    made.write("final-reads", "audit.json", AuditRecord())
+    made.write("steady-after", "audit.json", AuditRecord())
     history(made, read=2)
     return made
 
@@ -91,6 +92,7 @@ def test_a_green_trial_is_judged_step_by_step(rooms: Rooms) -> None:
     for name in CHECKERS:
         assert step(rooms, "check", "--checker", name) == 0, message(rooms, f"check-{name}")
     assert step(rooms, "steady-after") == 0
+    rooms.write("steady-after", "audit.json", AuditRecord())  # there is no cluster to look at here
     assert step(rooms, "report") == 0
     assert step(rooms, "verdict") == 0
     assert message(rooms, "verdict").startswith("valid: every checker is content")

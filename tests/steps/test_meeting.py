@@ -83,6 +83,39 @@ def test_a_clock_that_jumps_is_unknown(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_who_looks_for_the_time_for_ever_ends_when_cancelled(tmp_path: Path) -> None:
+    """Also in the very moment in which an answer has come (seen in a walk: a step hung there)."""
+
+    async def for_ever(client: LineClient) -> None:
+        while True:
+            await client.now()
+
+    async def main() -> None:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+
+        server = await asyncio.start_unix_server(silent, tmp_path / "l")
+        for turns in range(8):
+            client = await LineClient.open(f"unix:{tmp_path}/l")
+            looking = asyncio.create_task(for_ever(client))
+            for _ in range(8):
+                await asyncio.sleep(0)
+            client._reader.feed_data(b"1\n")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            looking.cancel()
+            ended, _ = await asyncio.wait({looking}, timeout=2.0)
+            assert ended, f"it goes on, cancelled {turns} turns of the loop after the answer"
+            await client.close()
+        for writer in writers:
+            writer.close()
+        server.close()
+
+    asyncio.run(main())
+
+
 def test_the_history_so_far_comes_over_the_line(tmp_path: Path) -> None:
     """What waits in memory is flushed first."""
 

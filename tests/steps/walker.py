@@ -98,7 +98,7 @@ class Walk:
             before = {one for one, _ in _STATE.findall(depends)}
             if not before <= set(states):
                 continue
-            if not depends or _holds(depends, states):
+            if not depends or holds(depends, states):
                 self.nodes[key] = self._begin(key, task)
             else:
                 states[name] = "Omitted"
@@ -184,7 +184,7 @@ def _inside(path: str, folder: Path) -> str:
     return str(folder) + path.removeprefix(POD) if path.startswith(POD) else path
 
 
-def _holds(depends: str, states: Mapping[str, str]) -> bool:
+def holds(depends: str, states: Mapping[str, str]) -> bool:
     """Whether a `depends` holds: states of tasks, `&&`, `||`, `!` and brackets."""
 
     def truth(match: re.Match[str]) -> str:

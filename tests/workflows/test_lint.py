@@ -77,6 +77,7 @@ spec:
       tasks:
       - {name: heal, template: heal}
       - {name: tell, template: tell, depends: heal.Succeeded || heal.Failed || heal.Errored}
+      - {name: down, template: down, depends: tell.Succeeded || tell.Failed || tell.Errored}
   - name: heal
     activeDeadlineSeconds: 60
     resource:
@@ -85,6 +86,12 @@ spec:
   - name: tell
     activeDeadlineSeconds: 60
     container: {image: x, command: [tell], args: ["{{workflow.status}}"]}
+  - name: down
+    activeDeadlineSeconds: 60
+    container:
+      image: x
+      command: [seatrial]
+      args: [step, teardown, --ended, "{{workflow.status}}"]
 """
 
 
@@ -256,6 +263,9 @@ BROKEN: list[tuple[str, str, Callable[[Document], None]]] = [
     ("teardown", "no handler", cut("spec/onExit")),
     ("teardown", "another kind", put(f"{T}/heal/resource/flags/0", "podchaos.chaos-mesh.org")),
     ("teardown-stops", "after a failure", put(f"{CLEAN}/tell/depends", "heal.Succeeded")),
+    ("keep", "not told", put(f"{T}/down/container/args", ["step", "teardown"])),
+    ("keep", "told something else", put(f"{T}/down/container/args/3", "{{workflow.name}}")),
+    ("keep", "skipped", put(f"{CLEAN}/down/when", "{{workflow.status}} == Succeeded")),
     ("teardown-needs-store", "a room", put(f"{T}/tell/inputs", {"artifacts": [S3]})),
     ("name", "too long", put("metadata/generateName", "x" * 59)),
     ("name", "of an output", put(f"{T}/load/outputs/artifacts/0/name", "t" * 129)),

@@ -208,3 +208,37 @@ def test_settings_that_are_none_are_named(
 
     assert main([*REGISTER, "--settings", str(file)]) == status
     assert wrong in capsys.readouterr().err
+
+
+def test_rights_in_another_namespace_are_those_of_the_faults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    role, binding = rendered(
+        capsys, "render", "rights", "--target-namespace", "production", "--faults", "kill"
+    )
+
+    grants = {(rule["apiGroups"][0], rule["resources"][0]): rule["verbs"] for rule in role["rules"]}
+    assert grants == {
+        ("", "pods"): ["get", "list", "watch"],
+        ("", "pods/log"): ["get"],
+        ("chaos-mesh.org", "podchaos"): ["create", "update"],
+    }
+    assert {role["metadata"]["namespace"], binding["metadata"]["namespace"]} == {"production"}
+    (subject,) = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("seatrial-cluster", "seatrial")
+
+
+def test_rights_of_faults_that_no_case_has_are_printed_for_our_own_namespace(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--target-namespace", "seatrial", "--faults", "rolling-restart,clock"]
+    role, _ = rendered(capsys, "render", "rights", *words)
+
+    grants = {rule["resources"][0]: rule["verbs"] for rule in role["rules"]}
+    assert grants["pods"] == ["get", "list", "watch", "delete"]
+    assert {"create", "delete", "patch", "update"} < set(grants["timechaos"])
+
+
+def test_rights_nowhere_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "rights"]) == 64
+    assert "--target-namespace NAMESPACE" in capsys.readouterr().err

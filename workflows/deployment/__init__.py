@@ -46,10 +46,10 @@ def namespace(settings: Settings) -> dict[str, Json]:
             "name": settings.namespace,
             "labels": {
                 **MANAGED_BY,
-                # Where Chaos Mesh filters namespaces, it may break this one.
-                "chaos-mesh.org/inject": "enabled",
                 "pod-security.kubernetes.io/enforce": "baseline",
                 "pod-security.kubernetes.io/warn": "restricted",
             },
+            # Where Chaos Mesh filters namespaces (enableFilterNamespace), it may break this one.
+            "annotations": {"chaos-mesh.org/inject": "enabled"},
         },
     }

@@ -14,8 +14,11 @@ from typing import cast
 from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.cases import CASES, case
+from seatrial.engine.argo import orderly
+from seatrial.engine.argo.rights import by_command
 from seatrial.errors import SeatrialError
 from seatrial.fault import CLUSTER, PlannedFault
+from seatrial.faults.chaos.catalogue import FAMILIES
 from seatrial.schedule import FaultChoice, leaves
 from seatrial.target import Placed
 from seatrial.verdict import Json
@@ -24,7 +27,8 @@ from seatrial.workflows.settings import Settings
 
 ARGO, CHAOS_MESH, CORE = "argoproj.io", "chaos-mesh.org", ""
 READ = ("get", "list", "watch")
-#: Server-side apply of an object that is not there yet asks for `create` as well as `patch`.
+#: Server-side apply of an object that is not there yet asks for `create` as well as `patch`; the
+#: end of one is watched; what a run left is looked for by its label.
 MAKE = (*READ, "create", "patch", "delete")
 #: Plurals of what targets are made of, which no rule of English gives.
 PLURALS: Mapping[str, str] = {
@@ -59,14 +63,45 @@ def cluster(cases: Iterable[str]) -> Grants:
         (CORE, "pods/log"): ("get",),
         # Pausing a process, measuring a link: commands inside of a target's pod.
         (CORE, "pods/exec"): ("create", "get"),
-        # What a StatefulSet asked for outlives it.
-        (CORE, "persistentvolumeclaims"): ("get", "list", "delete"),
-        (ARGO, "workflows"): (*READ, "create", "patch"),
+        # What a StatefulSet asked for may outlive it.
+        (CORE, "persistentvolumeclaims"): ("get", "list", "watch", "delete"),
+        # Campaigns make trials and stop them; the reaper asks which runs are over.
+        (ARGO, "workflows"): ("get", "list", "create", "patch"),
     }
     names = tuple(cases)
     for group, resource in sorted({*target_kinds(names), *chaos_kinds(names)}):
-        made[group, resource] = _more(made.get((group, resource), ()), MAKE)
+        verbs = (*MAKE, "update") if group == CHAOS_MESH else MAKE
+        made[group, resource] = _more(made.get((group, resource), ()), verbs)
     return made
+
+
+def there(settings: Settings, namespace: str, faults: Sequence[str]) -> list[dict[str, Json]]:
+    """Role and RoleBinding in the namespace of a cluster that runs already, for the steps' account.
+
+    Enough to look at its pods, to break them in these ways and to measure it; nothing of it can be
+    made, and removed only pods by faults that restart them. The objects of Chaos Mesh stand in the
+    trials' namespace, but its webhook asks whether who makes them might make them here. In the
+    trials' own namespace this is what faults take that no case has, besides `documents`.
+    """
+    grants: Grants = {(CORE, "pods"): READ, (CORE, "pods/log"): ("get",)}
+    chosen = [FaultChoice(kind=name) for name in faults]
+    if by_command([_example(choice.kind, {}) for choice in chosen]):
+        grants[CORE, "pods/exec"] = ("create", "get")
+    if {"rolling-restart", *orderly.CHANGING} & set(faults):
+        grants[CORE, "pods"] = (*READ, "delete")
+    chaos = (*MAKE, "update") if namespace == settings.namespace else ("create", "update")
+    for choice in chosen:
+        family = FAMILIES.get(choice.kind)
+        for kind in sorted(_manifests(choice) if family is None else {family.kind}):
+            grants[CHAOS_MESH, kind.lower()] = chaos
+    name = f"{settings.accounts.cluster}-{settings.namespace}"
+    _, role, binding = _account(namespace, name, grants)
+    subject: dict[str, Json] = {
+        "kind": "ServiceAccount",
+        "name": settings.accounts.cluster,
+        "namespace": settings.namespace,
+    }
+    return [role, {**binding, "subjects": [subject]}]
 
 
 def target_kinds(cases: Sequence[str]) -> set[tuple[str, str]]:
@@ -98,21 +133,26 @@ def _manifests(choice: FaultChoice) -> set[str]:
     for options in choice.options or ({},):
         if fault_kind.unavailable(CLUSTER, NODES, options):
             continue
-        fault = PlannedFault(
-            id="fault-1",
-            kind=choice.kind,
-            victims="one",
-            nodes=NODES[:1],
-            start_s=0.0,
-            duration_s=5.0,
-            options=options,
-        )
         try:
-            manifest = fault_kind.manifest(fault, NODES[:1], NODES, "namespace")
+            manifest = fault_kind.manifest(
+                _example(choice.kind, options), NODES[:1], NODES, "namespace"
+            )
         except SeatrialError:
             continue  # done by a command in the pod, or not on a cluster at all
         kinds |= set(_kinds(manifest))
     return kinds
+
+
+def _example(kind: str, options: Mapping[str, Json]) -> PlannedFault:
+    return PlannedFault(
+        id="fault-1",
+        kind=kind,
+        victims="one",
+        nodes=NODES[:1],
+        start_s=0.0,
+        duration_s=5.0,
+        options=options,
+    )
 
 
 def _kinds(manifest: Mapping[str, Json]) -> Iterable[str]:
@@ -127,17 +167,20 @@ def _kinds(manifest: Mapping[str, Json]) -> Iterable[str]:
             yield kind
 
 
-def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
-    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
+def wanted(settings: Settings, cases: Iterable[str] = ()) -> dict[str, Grants]:
+    """What each account needs for `cases` (all if none is named)."""
     accounts = settings.accounts
-    names = tuple(cases) or tuple(CASES)
-    wanted = {
+    return {
         accounts.judge: judge(),
         accounts.load: load(),
-        accounts.cluster: cluster(names),
+        accounts.cluster: cluster(tuple(cases) or tuple(CASES)),
     }
+
+
+def documents(settings: Settings, cases: Iterable[str] = ()) -> list[dict[str, Json]]:
+    """ServiceAccounts, Roles and RoleBindings for `cases` (all if none is named)."""
     made: list[dict[str, Json]] = []
-    for name, grants in wanted.items():
+    for name, grants in wanted(settings, cases).items():
         made += _account(settings.namespace, name, grants)
     return made
 

@@ -34,6 +34,7 @@ RULES: Mapping[str, str] = {
     "command": "every container says its command",
     "teardown": "the exit handler removes every kind that the run makes",
     "teardown-stops": "the exit handler goes on when a step of it fails",
+    "keep": "`teardown` is told how the workflow ended, and nothing skips it",
     "teardown-needs-store": "the exit handler needs no artifact store",
     "name": "names are within their limits, and unique",
     "label": "labels are labels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from seatrial.workflows.lint.ends import STATES, holds
 from seatrial.workflows.lint.resources import CHAOS, Made, made, parse
@@ -10,6 +11,8 @@ from seatrial.workflows.lint.scene import Node, Problem, Scene, node, nodes, ste
 
 #: What is made by a step → the step of the exit handler that removes it.
 UNDONE_BY = {"provision": "teardown", "fault": "heal"}
+#: What Argo knows of the end in an exit handler.
+ENDED = "{{workflow.status}}"
 LEFT = ("Succeeded", "Failed", "Errored")
 
 
@@ -46,6 +49,36 @@ def check(scene: Scene) -> Iterator[Problem]:
                 f"a template that deletes {each.kind} by the run's label",
             )
     yield from _goes_on(scene)
+    yield from _keeps(scene)
+
+
+def _keeps(scene: Scene) -> Iterator[Problem]:
+    """Whether a target is kept is the plan's word, and the step `teardown` is told what it takes.
+
+    Decided by a `when`, nothing would say that the target is still there.
+    """
+    for owner in sorted(scene.reach(scene.handler)):
+        template = scene.templates[owner]
+        if step_of(template) == "teardown":
+            words = texts(node(template.get("container")).get("args"))
+            told = dict(pairwise(words)).get("--ended", "")
+            if told.replace(" ", "") != ENDED:
+                yield Problem(
+                    "keep",
+                    f"{scene.title}, {owner}",
+                    "is not told how the workflow ended: a case that keeps the target of a trial "
+                    "that failed would lose it",
+                    f"--ended '{ENDED}'",
+                )
+        for call in scene.of(owner):
+            calls = step_of(scene.templates.get(call.template, {}))
+            if calls == "teardown" and call.raw.get("when"):
+                yield Problem(
+                    "keep",
+                    f"{scene.title}, {owner}.{call.name}",
+                    "may be skipped without a word by its `when`",
+                    "no `when`: the plan's keep_target says when the target stays",
+                )
 
 
 def _removes(handler: Node, found: Made) -> bool:

@@ -52,10 +52,19 @@ def doctor(store: Path, cluster: bool, namespace: str, context: str | None, as_j
 
 
 def _cluster(namespace: str, context: str | None) -> tuple[Finding, ...]:
-    from seatrial.engine.argo import diagnosis
+    from seatrial.engine.argo import diagnosis, finding
+    from seatrial.engine.argo.rights import Right
+    from seatrial.workflows.deployment import rights
+    from seatrial.workflows.settings import Settings
 
-    async def act(api: Api) -> tuple[diagnosis.Finding, ...]:
-        return await diagnosis.examine(api, namespace)
+    accounts = {
+        account: [Right(namespace, *what, verb) for what, verbs in grants.items() for verb in verbs]
+        for account, grants in rights.wanted(Settings(namespace=namespace)).items()
+    }
+    wanted = finding.Wanted(namespace, accounts)
+
+    async def act(api: Api) -> tuple[finding.Finding, ...]:
+        return await diagnosis.examine(api, wanted)
 
     found = on_cluster(context, act, PATIENCE_S)
     return tuple(Finding(one.name, one.status, one.meaning, one.mend) for one in found)

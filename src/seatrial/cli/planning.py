@@ -6,11 +6,12 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 
 from seatrial import cases
+from seatrial.case import Keep
 from seatrial.cli.types import Duration, names
 from seatrial.errors import UsageError
 from seatrial.plan import Plan
@@ -21,6 +22,7 @@ from seatrial.workflows.names import fault_node
 
 F = TypeVar("F", bound=Callable[..., object])
 SEED_MAX = 2**31
+KEEPS = get_args(Keep)
 
 
 engine_option = click.option(
@@ -51,6 +53,43 @@ def plan_options(command: F) -> F:
             multiple=True,
             metavar="KIND.NAME=VALUE",
             help="An option of a kind of fault, or its `victims` or `duration_s` (several times).",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--target-option",
+            "target_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A setting of the target, with dots to go below one (several times).",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--endpoints",
+            metavar="HOST:PORT[,…]",
+            help="A cluster that runs already: where clients reach its nodes.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--selector",
+            metavar="LABELS",
+            help="A cluster that runs already on Kubernetes: its pods' labels, as kubectl -l.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--target-namespace",
+            metavar="NAMESPACE",
+            help="Where the pods of --selector are.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.option(
+            "--keep-target",
+            type=click.Choice(KEEPS),
+            help="Whether what is made for it outlives the trial (default: as the case says).",
             expose_value=False,
             callback=_remember,
         ),
@@ -115,6 +154,8 @@ def overrides(
     chosen = None if faults is None else () if faults == "none" else names(faults)
     if faults is not None and faults != "none" and not chosen:
         raise UsageError(f"--faults {faults!r} names no fault\n\nhint: --faults none")
+    meta = click.get_current_context().meta
+    endpoints = meta.get("seatrial.endpoints")
     return Overrides(
         target=target,
         engine=engine,
@@ -125,9 +166,14 @@ def overrides(
         nodes=nodes,
         binary=binary,
         isolation=isolation,
-        prometheus=click.get_current_context().meta.get("seatrial.prometheus"),
-        steady=click.get_current_context().meta.get("seatrial.steady", ()),
-        fault_options=click.get_current_context().meta.get("seatrial.fault_options", ()),
+        prometheus=meta.get("seatrial.prometheus"),
+        steady=meta.get("seatrial.steady", ()),
+        fault_options=meta.get("seatrial.fault_options", ()),
+        target_options=meta.get("seatrial.target_options", ()),
+        endpoints=() if endpoints is None else names(endpoints),
+        selector=meta.get("seatrial.selector"),
+        target_namespace=meta.get("seatrial.target_namespace"),
+        keep_target=meta.get("seatrial.keep_target"),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,14 +20,15 @@ from seatrial.trial import write_text
 if TYPE_CHECKING:
     from hera.workflows import Workflow
 
+    from seatrial.plan import Plan
     from seatrial.workflows.parameters import TrialParameters
     from seatrial.workflows.settings import Cron, Settings
     from seatrial.workflows.shell import Kind
 
 F = TypeVar("F", bound=Callable[..., object])
 KINDS = ("Workflow", "WorkflowTemplate")
-#: The word for what campaigns and nightlies refer to.
-TEMPLATES = "templates"
+#: The words for what campaigns and nightlies refer to, and for rights in another namespace.
+TEMPLATES, RIGHTS = "templates", "rights"
 
 
 def workflow_options(command: F) -> F:
@@ -77,10 +79,14 @@ def render(output: Path | None, picture: bool, as_json: bool, **given: Any) -> i
     """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
 
     Several cases (comma-separated) or --trials make a campaign. `render templates` prints what
-    campaigns refer to. With --cron and no --seed each start draws a new seed. The same case,
+    campaigns refer to, `render rights` what a cluster that runs in --target-namespace takes (for
+    --faults, or any of them). With --cron and no --seed each start draws a new seed. The same case,
     options and seed print the same bytes.
     """
-    text = _text(workflows_of(**given), picture, as_json)
+    if names(given["case"]) == (RIGHTS,):
+        text = _rights(as_json, **given)
+    else:
+        text = _text(workflows_of(**given), picture, as_json)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -124,7 +130,36 @@ def workflows_of(
         ticket=ticket,
         schedule=schedule,
     )
+    if chosen.keep_target is not None:
+        settings = settings.model_copy(update={"keep": chosen.keep_target})
+    chosen = replace(chosen, keep_target=settings.keep)
     return _workflows(names(case), seed, chosen, trials, settings, kind, cron)
+
+
+def _rights(as_json: bool, **given: Any) -> str:
+    """The rights in --target-namespace for --faults, or for every kind that a cluster can have."""
+    from seatrial.faults import FAULTS
+    from seatrial.workflows import documents
+    from seatrial.workflows.deployment import rights
+
+    namespace = click.get_current_context().meta.get("seatrial.target_namespace")
+    if namespace is None:
+        raise UsageError(
+            "rights where? In the trials' own namespace deploy/ gives them\n\n"
+            "hint: seatrial render rights --target-namespace NAMESPACE"
+        )
+    wanted = given["faults"]
+    kinds = () if wanted == "none" else names(wanted)
+    if wanted is None:
+        kinds = tuple(name for name, entry in FAULTS.items() if entry.only != "lab")
+    for name in kinds:
+        _ = FAULTS[name]
+    file = given["file"]
+    settings, _cron = _settings(
+        _read(file) if file is not None else {}, (), None, namespace=given["namespace"]
+    )
+    made = rights.there(settings, namespace, kinds)
+    return "".join(map(documents.to_json, made)) if as_json else documents.to_yaml(*made)
 
 
 def _text(made: list[Workflow], picture: bool, as_json: bool) -> str:
@@ -157,10 +192,11 @@ def _workflows(
         raise UsageError("no case is named\n\nhint: seatrial list cases")
     first = random.SystemRandom().randrange(planning.SEED_MAX) if seed is None else seed
     plans = [planning.make(name, first, chosen) for name in wanted]
+    _warn(plans)
+    if len(wanted) == 1 and trials == 1 and (cron is None or seed is not None):
+        return [trial(plans[0], settings, shape, cron)]
     parameters = _parameters(chosen)
     if len(wanted) == 1 and trials == 1:
-        if cron is None or seed is not None:
-            return [trial(plans[0], settings, shape, cron)]
         given = {"case": plans[0].case, "target": plans[0].target.name}
         return [trial_template(settings, parameters.model_copy(update=given), shape, cron)]
     fresh = cron is not None and seed is None
@@ -176,9 +212,31 @@ def _workflows(
     return [campaign.campaign(matrix, settings, shape)]
 
 
+def _warn(plans: Sequence[Plan]) -> None:
+    """Say to stderr which faults no probe can see on a cluster."""
+    from seatrial.engine.site import UNKNOWN_AT_BEST, Foretells, engine_of
+
+    engine = engine_of("argo")
+    assert isinstance(engine, Foretells)
+    told = [one for plan in plans for one in engine.unseen(plan)]
+    for one in (*told, *([UNKNOWN_AT_BEST] if told else [])):
+        click.echo(f"note: {one}", err=True)
+
+
 def _parameters(chosen: Overrides) -> TrialParameters:
     """The options as text, the way `seatrial plan` reads them in the cluster."""
     from seatrial.workflows.parameters import TrialParameters
+
+    lost = [
+        option
+        for option, value in (("--steady", chosen.steady), ("--prometheus", chosen.prometheus))
+        if value
+    ]
+    if lost:
+        raise UsageError(
+            f"{' and '.join(lost)} cannot be a parameter of trials whose plans are made in the "
+            "cluster\n\nhint: --seed with one case and one trial: the plan is then made here"
+        )
 
     def number(value: float | None, unit: str = "") -> str:
         return "" if value is None else f"{value:g}{unit}"
@@ -190,7 +248,24 @@ def _parameters(chosen: Overrides) -> TrialParameters:
         concurrency=number(chosen.concurrency),
         rate=number(chosen.rate),
         nodes=number(chosen.nodes),
+        fault_options=_words("--fault-option", chosen.fault_options),
+        target_options=_words("--target-option", chosen.target_options),
+        endpoints=",".join(chosen.endpoints),
+        selector=chosen.selector or "",
+        target_namespace=chosen.target_namespace or "",
+        keep_target=chosen.keep_target or "",
     )
+
+
+def _words(option: str, texts: tuple[str, ...]) -> str:
+    """Several values as one, the way they come out of a variable again."""
+    for text in texts:
+        if text != "".join(text.split()):
+            raise UsageError(
+                f"{option} {text!r}: a value with spaces does not go through a workflow's "
+                "parameters\n\nhint: JSON without spaces, or --seed (the plan is then made here)"
+            )
+    return " ".join(texts)
 
 
 def _settings(

@@ -58,6 +58,12 @@ MESSAGE_BYTES_MAX = 4000
 )
 @click.option("--keep", is_flag=True, help="Keep the nodes' data folders (step teardown).")
 @click.option(
+    "--ended",
+    metavar="STATUS",
+    default="",
+    help="How the workflow ended: a case may keep the target of one that failed (step teardown).",
+)
+@click.option(
     "--message-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the step's sentence there too (in a pod: /dev/termination-log).",
@@ -74,6 +80,7 @@ def step(
     lease: float,
     wait: float,
     keep: bool,
+    ended: str,
     message_file: Path | None,
     as_json: bool,
     here: bool,
@@ -98,6 +105,7 @@ def step(
         lease_s=lease,
         wait_s=wait,
         keep=keep,
+        ended=ended,
         say=lambda text: click.echo(text, err=True),
     )
     if KINDS[name].clients and not here:

@@ -23,6 +23,7 @@ TIMEOUT_S = 60.0
 @click.command(epilog='Example: seatrial stop --all --reason "the office network is slow"')
 @click.argument("workflow", required=False)
 @click.option("--all", "everything", is_flag=True, help="Heal all running trials; forbid faults.")
+@click.option("--campaign", metavar="NAME", help="Stop all trials of a campaign on a cluster.")
 @click.option("--lift", is_flag=True, help="Allow faults again.")
 @click.option("--reason", default="", help="Why; it stands in the verdict of each trial.")
 @click.option(
@@ -37,6 +38,7 @@ TIMEOUT_S = 60.0
 def stop(
     workflow: str | None,
     everything: bool,
+    campaign: str | None,
     lift: bool,
     reason: str,
     timeout: float,
@@ -47,16 +49,18 @@ def stop(
     """Stop a WORKFLOW of a cluster, or pull or lift the safety lever of this machine.
 
     WORKFLOW: its faults are healed first, then Argo stops it and its exit handler takes the target
-    down. --all: every trial of this user on this machine heals what it broke and ends `unknown`
-    with that cause; no fault begins until --lift. Exit status: 0, or 70 if a trial still lives or
+    down; --campaign does so with all of its trials that still run. --all: every trial of this user
+    on this machine heals what it broke and ends `unknown` with that cause; no fault begins until
+    --lift. Exit status: 0, or 70 if a trial still lives or
     a fault did not heal in order.
     """
-    if workflow is not None:
-        if everything or lift:
-            raise UsageError("a workflow, --all or --lift: one of them\n\nhint: seatrial stop NAME")
-        return _stop_workflow(workflow, namespace, context, reason, as_json)
-    if everything == lift:
-        raise UsageError("say --all or --lift, or name a workflow\n\nhint: seatrial stop --all")
+    wishes = [workflow is not None, campaign is not None, everything, lift]
+    if sum(wishes) != 1:
+        raise UsageError(
+            "a workflow, --campaign, --all or --lift: one of them\n\nhint: seatrial stop NAME"
+        )
+    if workflow is not None or campaign is not None:
+        return _stop_workflows(workflow, campaign or "", namespace, context, reason, as_json)
     if lift:
         return _lift(as_json)
 
@@ -83,24 +87,32 @@ def stop(
     return 70 if lives else 0
 
 
-def _stop_workflow(
-    workflow: str, namespace: str, context: str | None, reason: str, as_json: bool
+def _stop_workflows(
+    workflow: str | None,
+    campaign: str,
+    namespace: str,
+    context: str | None,
+    reason: str,
+    as_json: bool,
 ) -> int:
     from seatrial.engine.argo import runs
 
-    why = reason or "stopped by a person"
+    why = reason or ("stopped by a person" if workflow else f"campaign {campaign} is over")
 
     async def act(api: Api) -> tuple[str, ...]:
+        if workflow is None:
+            return await runs.stop_campaign(api, namespace, campaign, why, progress)
         return await runs.stop(api, namespace, workflow, why, progress)
 
     problems = on_cluster(context, act)
     if as_json:
-        document: dict[str, Json] = {"workflow": workflow, "stopped": True}
+        document: dict[str, Json] = {"workflow": workflow or campaign, "stopped": True}
         click.echo(json.dumps({**document, "problems": [*problems]}, ensure_ascii=False))
     else:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{workflow} is stopped: its exit handler runs (seatrial watch {workflow})")
+        if workflow is not None:
+            click.echo(f"{workflow} is stopped: its exit handler runs (seatrial watch {workflow})")
     return 70 if problems else 0
 
 

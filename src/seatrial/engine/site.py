@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -50,6 +50,8 @@ class ClusterRecord(_Data):
     format: Literal["seatrial/cluster/1"] = "seatrial/cluster/1"
     engine: str
     nodes: tuple[PlacedNode, ...]
+    #: What its nodes say they run, where the engine's preflight could not know.
+    versions: Mapping[str, str] = {}
     site: Mapping[str, Json] = {}
 
 
@@ -97,6 +99,11 @@ class Site(Protocol):
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, as clients reach them."""
+        ...
+
+    @property
+    def stays(self) -> str:
+        """Why `teardown` leaves the cluster as it is; "" where it takes it down."""
         ...
 
     @property
@@ -180,6 +187,22 @@ class Engine(Protocol):
 
     def line(self, folder: Path) -> Line:
         """Where a step of the trial in that folder listens for others."""
+        ...
+
+
+#: What it means for a verdict that an effect cannot be seen.
+UNKNOWN_AT_BEST = (
+    "A fault that was not seen to act proves nothing: such a trial can be invalid or unknown, "
+    "never valid."
+)
+
+
+@runtime_checkable
+class Foretells(Protocol):
+    """An engine on which the effect of some faults cannot be measured."""
+
+    def unseen(self, plan: Plan) -> tuple[str, ...]:
+        """The faults of a plan whose effect nobody can see there, with the reason, in sentences."""
         ...
 
 

@@ -180,7 +180,9 @@ class Sampler:
         loop = asyncio.get_running_loop()
         try:
             work = loop.run_in_executor(self._threads, group.ask)
-            return await asyncio.wait_for(work, group.timeout_s + GRACE_S)
+            # Not `wait_for`: until Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(group.timeout_s + GRACE_S):
+                return await work
         except TimeoutError:
             late = Read(None, f"no answer within {group.timeout_s + GRACE_S:g} s")
             return [(question.state, late) for question in group.questions]
@@ -215,7 +217,8 @@ class Sampler:
             server = self._serve(url, LOOK_TIMEOUT_S)
             work = loop.run_in_executor(self._threads, self._look_at, server, looks, last)
             with contextlib.suppress(TimeoutError):
-                found = await asyncio.wait_for(work, LOOK_TIMEOUT_S + GRACE_S)
+                async with asyncio.timeout(LOOK_TIMEOUT_S + GRACE_S):
+                    found = await work
                 for finding in found:
                     self._writer.finding(finding)
 
@@ -238,7 +241,8 @@ class Sampler:
             if isinstance(probe, PrometheusProbe) and probe.mode == "range":
                 work = loop.run_in_executor(self._threads, self._range, question, probe)
                 try:
-                    samples = await asyncio.wait_for(work, probe.timeout_s + GRACE_S)
+                    async with asyncio.timeout(probe.timeout_s + GRACE_S):
+                        samples = await work
                 except TimeoutError:
                     samples = [self._nothing(question, f"no answer within {probe.timeout_s:g} s")]
                 for sample in samples:

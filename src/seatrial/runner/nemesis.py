@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial import faults as shelf
-from seatrial.fault import FaultKind, PlannedFault, Proof, World
+from seatrial.fault import FaultKind, Foresees, PlannedFault, Proof, World
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.runner import lever
 from seatrial.runner.company import Acting, Company, InProcess, taken
@@ -96,6 +96,8 @@ class Nemesis:
             error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
             self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
+        if isinstance(kind, Foresees):
+            await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
         if (left_out := self._halts.left_out(fault)) is not None:
             await self._company.leave(fault.id)
             self._keep(left_out)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from seatrial import faults as fault_shelf
 from seatrial import targets, workloads
-from seatrial.case import Case
+from seatrial.case import Case, Keep
 from seatrial.checkers import CHECKERS
+from seatrial.engine.argo import orderly
 from seatrial.errors import UsageError
 from seatrial.fault import CLUSTER, PlannedFault
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
@@ -26,11 +27,12 @@ from seatrial.runner.limits import (
 from seatrial.runner.load import last_reads
 from seatrial.runner.quorum import analyse, blast
 from seatrial.runner.scheduling import Stretch, expand
-from seatrial.runner.suited import check_target
-from seatrial.schedule import FaultChoice, leaves
+from seatrial.runner.suited import check_place, check_target
+from seatrial.runner.target_options import laid_over, running, runs_already
+from seatrial.schedule import FaultChoice, Schedule, leaves
 from seatrial.steady import shelf
 from seatrial.steady_state import PrometheusProbe, SteadyState
-from seatrial.target import Target
+from seatrial.target import Placed, Target
 from seatrial.verdict import Json
 
 ENGINES = ("lab", "simulated", "argo")
@@ -45,7 +47,8 @@ class Overrides:
     """What the command line may change of a case; None leaves it as the case says.
 
     `rate` of 0 means flat out. `faults` are names of kinds, empty for none. `fault_options` are
-    texts `KIND.NAME=VALUE`.
+    texts `KIND.NAME=VALUE`, `target_options` `NAME=VALUE`. `endpoints`, `selector` and
+    `target_namespace` say where a cluster runs that is there already.
     """
 
     target: str | None = None
@@ -60,6 +63,11 @@ class Overrides:
     prometheus: str | None = None
     steady: tuple[str, ...] = ()
     fault_options: tuple[str, ...] = ()
+    target_options: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    selector: str | None = None
+    target_namespace: str | None = None
+    keep_target: Keep | None = None
 
 
 def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
@@ -70,12 +78,14 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
     case = _override(case, overrides)
     names, settings = _cluster(case, overrides)
     target = targets.make(case.target, settings)
-    _check_cluster(case, target)
+    if not runs_already(settings):
+        _check_cluster(case, target)
     case = fit_victims(case, names, target, narrow=overrides.nodes is not None)
     check_safety(case, names)
     phases = _phases(case.time_limit_s, case.schedule.root is not None)
     planned = _faults(case, phases, names, seed, _where(overrides))
     check_target(planned, target, names)
+    check_place(planned, target, names, overrides.engine)
     workload = workloads.make(case.workload, case.settings)
     quorum = analyse(planned, names)
     checkers = _checkers(case, workload.checkers())
@@ -109,6 +119,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         slo=case.slo,
         checkers=checkers,
         limits=case.limits,
+        keep_target=overrides.keep_target or case.keep_target,
         repeat=repeat_command(case.name, seed, overrides),
     )
 
@@ -136,6 +147,16 @@ def repeat_command(case: str, seed: int, overrides: Overrides) -> str:
         words += ["--isolation", overrides.isolation]
     for text in overrides.fault_options:
         words += ["--fault-option", text]
+    if overrides.keep_target is not None:
+        words += ["--keep-target", overrides.keep_target]
+    for text in overrides.target_options:
+        words += ["--target-option", text]
+    if overrides.endpoints:
+        words += ["--endpoints", ",".join(overrides.endpoints)]
+    if overrides.selector is not None:
+        words += ["--selector", overrides.selector]
+    if overrides.target_namespace is not None:
+        words += ["--target-namespace", overrides.target_namespace]
     for name in overrides.steady:
         words += ["--steady", name]
     if overrides.prometheus is not None:
@@ -202,8 +223,12 @@ def _override(case: Case, overrides: Overrides) -> Case:
         changes["rate"] = overrides.rate or None
     if overrides.nodes is not None:
         changes["nodes"] = overrides.nodes
+    elif overrides.endpoints and overrides.selector is None:
+        changes["nodes"] = len(overrides.endpoints)
     if overrides.target is not None:
         changes["target"] = overrides.target
+        if overrides.target != case.target:
+            changes["target_settings"] = {}  # those of another target mean nothing to it
     if overrides.faults is not None:
         known = {choice.kind: choice for choice in leaves(case.schedule.root)}
         choices = tuple(known.get(name) or _default_choice(name) for name in overrides.faults)
@@ -220,8 +245,27 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if overrides.fault_options:
         schedule = with_fault_options(case.schedule, overrides.fault_options)
         case = case.model_copy(update={"schedule": schedule})
+    if overrides.faults is None and _where(overrides) == CLUSTER:
+        case = case.model_copy(update={"schedule": _on_cluster(case, overrides)})
     _check_numbers(case)
     return case
+
+
+def _on_cluster(case: Case, overrides: Overrides) -> Schedule:
+    """A case is written for both engines: what was not asked for by name is left out where it
+    cannot be done."""
+    names, settings = _cluster(case, overrides)
+    target = targets.make(case.target, settings)
+
+    def can(choice: FaultChoice) -> bool:
+        kind = fault_shelf.kind(choice.kind)
+        if all(kind.unavailable(CLUSTER, names, options) for options in choice.options):
+            return False
+        return not isinstance(target, Placed) or not orderly.lacking(
+            choice.kind, target, target.place(names, "run", "namespace")
+        )
+
+    return case.schedule.model_copy(update={"choices": tuple(filter(can, case.schedule.choices))})
 
 
 def _steady(case: Case, names: Sequence[str]) -> dict[str, object]:
@@ -258,10 +302,12 @@ def _check_numbers(case: Case) -> None:
 
 def _cluster(case: Case, overrides: Overrides) -> tuple[tuple[str, ...], Mapping[str, Json]]:
     names = tuple(f"n{i + 1}" for i in range(max(case.nodes, 0)))
-    settings: dict[str, Json] = dict(case.target_settings)
+    settings = laid_over(case.target_settings, overrides.target_options)
     if overrides.binary is not None:
         settings["binary"] = overrides.binary
-    return names, settings
+    return names, running(
+        settings, overrides.endpoints, overrides.selector, overrides.target_namespace
+    )
 
 
 def _check_cluster(case: Case, target: Target) -> None:

@@ -25,7 +25,8 @@ async def watch_roles(
         while True:
             at_ns = clock()
             try:
-                found = await asyncio.wait_for(locate(), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):  # `wait_for` may swallow a cancellation
+                    found = await locate()
             except Exception:  # a probe that fails is an answer: nobody is known to lead
                 found = {}
             leader = next(iter(found.get("leader", ())), "")

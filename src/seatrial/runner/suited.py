@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial import faults as shelf
+from seatrial.engine.argo import orderly, rights
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
-from seatrial.target import NeedsTarget, Target
+from seatrial.target import NeedsTarget, Placed, Target
 
 
 def check_target(faults: Sequence[PlannedFault], target: Target, nodes: Sequence[str]) -> None:
@@ -24,3 +25,37 @@ def check_target(faults: Sequence[PlannedFault], target: Target, nodes: Sequence
         if reason := kind.lacking(target, nodes, (fault.victims,), fault.options):
             hint = "" if "hint:" in reason else "\n\nhint: --faults kill,pause"
             raise UsageError(f"fault {fault.kind!r} cannot be done here: {reason}{hint}")
+
+
+def check_place(
+    faults: Sequence[PlannedFault], target: Target, nodes: Sequence[str], engine: str
+) -> None:
+    """Raise `UsageError` where the plan's cluster cannot be broken in the way that is planned.
+
+    One of which only endpoints are known cannot be broken at all; where commands cannot be carried
+    out in the pods, signals cannot be sent and links not be measured.
+    """
+    if engine != "argo" or not isinstance(target, Placed):
+        return
+    place = target.place(nodes, "run", "namespace")
+    if not faults:
+        return
+    if not place.breakable:
+        raise UsageError(
+            f"{faults[0].kind!r} cannot be done to a cluster of which only endpoints are known: "
+            "nothing says which pods its nodes are\n\n"
+            "hint: --faults none, or --selector LABELS --target-namespace NAMESPACE"
+        )
+    for fault in faults:
+        if reason := orderly.lacking(fault.kind, target, place):
+            raise UsageError(
+                f"fault {fault.kind!r} cannot be done here: {reason}\n\nhint: --faults kill"
+            )
+    commanded = rights.by_command(faults)
+    if commanded and not (place.container and (place.process or "pause" not in commanded)):
+        raise UsageError(
+            f"{', '.join(commanded)}: done or measured by commands in the pods, and the running "
+            "cluster names no container for them\n\nhint: --target-option "
+            "kubernetes.running.container=NAME (one with Python and seatrial in it), and "
+            "kubernetes.running.process=NAME for signals"
+        )

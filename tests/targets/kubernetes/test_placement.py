@@ -112,7 +112,8 @@ def test_a_cluster_that_runs_is_found_and_nothing_is_made() -> None:
     assert found.namespace == "production"
     assert found.pods == {"n1": "db-0", "n2": "db-1", "n3": "db-2"}
     assert found.addresses["n2"] == "db-1.db.production.svc"
-    assert (found.container, found.process, found.ports) == ("shell", "etcd", {"client": 2379})
+    assert (found.container, found.process) == ("shell", "etcd")
+    assert found.ports == {"client": 2379, "peer": 2380}
 
 
 def test_a_running_cluster_of_another_size_is_refused() -> None:

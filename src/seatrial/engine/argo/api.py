@@ -310,7 +310,8 @@ class Api:
             return None
 
         try:
-            return await asyncio.wait_for(self.run(watch), slice_s)
+            async with asyncio.timeout(slice_s):  # `wait_for` may swallow a cancellation
+                return await self.run(watch)
         except ApiError as error:
             if error.status != 410:  # refused: this account may look, but not watch
                 await asyncio.sleep(min(slice_s, REFUSED_PAUSE_S))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -268,14 +268,18 @@ async def _force(api: Api, where: str, injury: Injury, bounds: Bounds) -> list[s
     return [*problems, "it is still there"]
 
 
-async def of_run(api: Api, namespace: str, label: str) -> list[Injury]:
-    """All objects of Chaos Mesh that a selector finds; a kind that is not installed has none."""
+async def of_run(api: Api, namespace: str, label: str, must: Collection[str] = ()) -> list[Injury]:
+    """All objects of Chaos Mesh that a selector finds.
+
+    A kind that is not installed, or that this account may not look at, has none, since none can
+    have been made; but for kinds in `must`, which the run makes: there `ApiError` is raised.
+    """
 
     async def of_kind(kind: str) -> list[Injury]:
         try:
             objects = await api.items(paths.chaos(kind, namespace), label)
         except ApiError as error:
-            if error.status in (403, 404):  # not installed, or never ours to make
+            if error.status in (403, 404) and kind not in must:
                 return []
             raise
         return [

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -44,11 +44,37 @@ class Store:
         return f"Store({self.bucket} at {self.endpoint})"
 
 
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """An artifact repository of the cluster, as its ConfigMap has it; keys stay in Secrets."""
+
+    endpoint: str
+    bucket: str
+    region: str
+    secure: bool
+    access_key: Mapping[str, str] | None
+    secret_key: Mapping[str, str] | None
+
+    @property
+    def secret(self) -> str:
+        """The name of the Secret with the keys."""
+        return str((self.access_key or {}).get("name", ""))
+
+
 async def store(api: Api, workflow: Object, endpoint: str | None = None) -> Store:
     """The store of a Workflow's artifacts; `endpoint` (a URL) is where it is reached from here.
 
     Raises `Unavailable` where there is none, or it is not S3-compatible.
     """
+    found = await repository(api, workflow)
+    if endpoint is not None:
+        scheme, _, address = endpoint.rpartition("://")
+        found = replace(found, endpoint=address.rstrip("/"), secure=scheme != "http")
+    return await credentials(api, workflow["metadata"]["namespace"], found)
+
+
+async def repository(api: Api, workflow: Object) -> Repository:
+    """Which store the cluster names for a Workflow's artifacts; raises `Unavailable`."""
     namespace = workflow["metadata"]["namespace"]
     wanted = (workflow.get("spec") or {}).get("artifactRepositoryRef") or {}
     name = wanted.get("configMap") or REPOSITORIES
@@ -64,19 +90,38 @@ async def store(api: Api, workflow: Object, endpoint: str | None = None) -> Stor
     settings = (yaml.safe_load(text) or {}).get("s3") if text else None
     if not isinstance(settings, dict):
         raise Unavailable(f"ConfigMap {name}: {key or 'no key'} names no S3-compatible store")
-    secure = not settings.get("insecure", False)
-    address = str(settings.get("endpoint", "s3.amazonaws.com"))
-    if endpoint is not None:
-        scheme, _, address = endpoint.rpartition("://")
-        secure = scheme != "http"
-    return Store(
-        endpoint=address.rstrip("/"),
-        bucket=str(settings["bucket"]),
+    return Repository(
+        endpoint=str(settings.get("endpoint", "s3.amazonaws.com")).rstrip("/"),
+        bucket=str(settings.get("bucket", "")),
         region=str(settings.get("region") or "us-east-1"),
-        secure=secure,
-        access_key=await _secret(api, namespace, settings.get("accessKeySecret")),
-        secret_key=await _secret(api, namespace, settings.get("secretKeySecret")),
+        secure=not settings.get("insecure", False),
+        access_key=settings.get("accessKeySecret"),
+        secret_key=settings.get("secretKeySecret"),
     )
+
+
+async def credentials(api: Api, namespace: str, found: Repository) -> Store:
+    """The repository with its keys; raises `Unavailable` where they cannot be read."""
+    return Store(
+        endpoint=found.endpoint,
+        bucket=found.bucket,
+        region=found.region,
+        secure=found.secure,
+        access_key=await _secret(api, namespace, found.access_key),
+        secret_key=await _secret(api, namespace, found.secret_key),
+    )
+
+
+def look(store: Store) -> None:
+    """Ask the store for its bucket, with its keys; raises `Unavailable`. This call waits."""
+    from pyarrow import fs
+
+    try:
+        (found,) = _open(store).get_file_info([store.bucket])
+    except OSError as error:
+        raise Unavailable(str(error).splitlines()[0]) from None
+    if found.type is not fs.FileType.Directory:
+        raise Unavailable("it has no such bucket")
 
 
 async def _secret(api: Api, namespace: str, reference: Any) -> str:
@@ -91,6 +136,21 @@ async def _secret(api: Api, namespace: str, reference: Any) -> str:
             f"the store's credentials cannot be read from secret {reference.get('name')}: {error}"
             "\n\nhint: a right to get that secret"
         ) from None
+
+
+def _open(store: Store) -> Any:
+    from pyarrow import fs
+
+    return fs.S3FileSystem(
+        access_key=store.access_key or None,
+        secret_key=store.secret_key or None,
+        anonymous=not store.access_key,
+        region=store.region,
+        scheme="https" if store.secure else "http",
+        endpoint_override=store.endpoint,
+        connect_timeout=CONNECT_S,
+        request_timeout=ANSWER_S,
+    )
 
 
 def run_prefix(workflow: Object) -> str:
@@ -120,16 +180,7 @@ def bring(store: Store, prefix: str, into: Path) -> tuple[str, ...]:
     """
     from pyarrow import fs
 
-    bucket = fs.S3FileSystem(
-        access_key=store.access_key or None,
-        secret_key=store.secret_key or None,
-        anonymous=not store.access_key,
-        region=store.region,
-        scheme="https" if store.secure else "http",
-        endpoint_override=store.endpoint,
-        connect_timeout=CONNECT_S,
-        request_timeout=ANSWER_S,
-    )
+    bucket = _open(store)
     root = f"{store.bucket}/{prefix}".rstrip("/")
     try:
         listed = bucket.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))

@@ -11,29 +11,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import permutations
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from seatrial import faults as shelf
-from seatrial.engine.argo import chaos, paths, pods
+from seatrial.engine.argo import chaos, effects, links, paths
+from seatrial.engine.argo.alike import alike
+from seatrial.engine.argo.api import Object
 from seatrial.engine.argo.chaos import BOUNDS, SWITCH_S, Bounds, Injury
+from seatrial.engine.argo.effects import BY_COMMAND, Effect
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
-from seatrial.engine.argo.world import ClusterWorld, Link, Passage
+from seatrial.engine.argo.world import ClusterWorld
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.fault import SIZES, FaultKind, PlannedFault, Proof, World
+from seatrial.faults.container_kill import CONTAINER
+from seatrial.faults.volume import VOLUME_PATH
+from seatrial.target import Placement
 from seatrial.verdict import Json
 
-#: Done by commands in the pods: Chaos Mesh has nothing like them.
-BY_COMMAND: Final = ("pause",)
-#: How long a node that should be down is given to answer all the same.
-SILENCE_S: Final = 1.0
 #: How long a node may take until it answers again.
 READY_S: Final = 25.0
-#: A link is slower if its middle connection takes so much longer, and so many times as long.
-SLOWER_MS: Final = 5.0
-SLOWER_TIMES: Final = 2.0
+#: Faults in a running process: they touch it as `kill` does, but they are not meant to end it.
+_ON_RUNNING: Final = ("clock", "io", "stress", "time", "jvm", "kernel", "block")
+#: Faults that a database may rightly end at; its container is then started without them.
+_MAY_END_IT: Final = ("io-error", "io", "stress-memory", "stress", "jvm", "kernel")
+#: Objects that act in one container: the pod's first unless they say which.
+_IN_CONTAINERS: Final = ("IOChaos", "StressChaos", "TimeChaos", "DNSChaos", "JVMChaos")
+_EOL: Final = "\n"
+
 
 Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 
@@ -46,12 +52,12 @@ def kind(name: str, run: Run, locate: Locate, bounds: Bounds = BOUNDS) -> FaultK
 
 @dataclass(slots=True)
 class _Acting:
-    """One fault between its injection and its healing."""
+    """One fault between its injection and its healing. `blind`: why its effect cannot be told."""
 
+    effect: Effect
     injuries: list[Injury] = field(default_factory=list)
     pods: dict[str, PodState | None] = field(default_factory=dict)
-    answered: dict[str, bool] = field(default_factory=dict)
-    links: Mapping[Link, Passage] = field(default_factory=dict)
+    before: Mapping[str, Json] = field(default_factory=dict)
     blind: str = ""
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -59,7 +65,7 @@ class _Acting:
         """What Chaos Mesh says of it, and what was so before."""
         return {
             "chaos_mesh": [one.evidence() for one in self.injuries],
-            "answered_before": dict(self.answered),
+            "before": {**self.before},
             "roles_before": {role: [*names] for role, names in self.roles.items()},
         }
 
@@ -91,6 +97,26 @@ class OnCluster:
         """The shelf's manifest."""
         return self._kind.manifest(fault, victims, nodes, namespace)
 
+    async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
+        """How things are before, to compare with; links by connections if not by datagrams."""
+        cluster = _cluster(world)
+        acting = _Acting(effects.of(fault, victims, cluster.placement, cluster.target))
+        self._acting[fault.id] = acting
+        for node in victims:
+            acting.pods[node] = await cluster.pod(node)
+        try:
+            acting.before = await acting.effect.look(cluster)
+        except SeatrialError as error:
+            acting.blind = str(error).partition(_EOL)[0]
+        if not acting.blind or self.touches != "network":
+            return
+        try:
+            connections = effects.OnConnections(victims, acting.blind)
+            acting.before = await connections.look(cluster)
+            acting.effect, acting.blind = connections, ""
+        except SeatrialError:
+            return
+
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Make the objects and wait until they act on all victims.
 
@@ -98,9 +124,10 @@ class OnCluster:
         with the reason that Chaos Mesh gives.
         """
         cluster = _cluster(world)
-        acting = self._acting.setdefault(fault.id, _Acting())
         manifests = self._manifests(cluster, fault, victims)
-        await self._look(cluster, acting, victims)
+        if fault.id not in self._acting:
+            await self.look(world, fault, victims)
+        acting = self._acting[fault.id]
         await self._insist_on_role(acting, fault, victims)
         for manifest in manifests:
             acting.injuries.append(await chaos.make(cluster.api, self._run, manifest))
@@ -112,27 +139,38 @@ class OnCluster:
         )
 
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
-        """Recover and remove; raises `Unavailable` if that took force."""
-        acting = self._acting.get(fault.id, _Acting())
-        told = await chaos.end_all(_cluster(world).api, self._run, acting.injuries, self._bounds)
-        if told:
-            raise Unavailable("; ".join(told))
+        """Recover and remove; raises `Unavailable` if that took force, or it had ended before."""
+        acting = self._acting.get(fault.id)
+        if acting is None:
+            return
+        cluster = _cluster(world)
+        lost = await self._lost(cluster, acting)
+        told = await chaos.end_all(cluster.api, self._run, acting.injuries, self._bounds)
+        if told or lost:
+            raise Unavailable("; ".join([*lost, *told]))
 
     async def prove_injected(
         self, world: World, fault: PlannedFault, victims: Sequence[str]
     ) -> Proof:
-        """Measure its effect on pods, nodes and links; Chaos Mesh's own word is kept beside it."""
-        acting = self._acting.get(fault.id, _Acting())
-        measured = acting.evidence()
-        if self.touches == "network":
-            return await self._prove_links(_cluster(world), acting, victims, measured)
-        return await self._prove_pods(_cluster(world), acting, victims, measured)
+        """Measure its effect; Chaos Mesh's own word is kept beside it."""
+        acting = self._acting.get(fault.id)
+        if acting is None:
+            return Proof(False, "nothing was injected")
+        if acting.blind:
+            return Proof(False, f"its effect could not be told: {acting.blind}", acting.evidence())
+        try:
+            proof = await acting.effect.acts(_cluster(world))
+        except SeatrialError as error:
+            proof = Proof(False, f"it could not be measured: {str(error).partition(_EOL)[0]}")
+        return replace(proof, measured={**acting.evidence(), **proof.measured})
 
     async def prove_healed(
         self, world: World, fault: PlannedFault, victims: Sequence[str]
     ) -> Proof:
-        """The objects are gone, pods are ready and nodes answer, links are as they were."""
-        cluster, acting = _cluster(world), self._acting.get(fault.id, _Acting())
+        """The objects are gone, nodes answer, and what was measured is as before."""
+        cluster, acting = _cluster(world), self._acting.get(fault.id)
+        if acting is None:
+            return Proof(False, "nothing was injected")
         measured = acting.evidence()
         left = await self._left(cluster, acting)
         if left:
@@ -142,16 +180,18 @@ class OnCluster:
         measured["answers"] = dict(zip(victims, answers, strict=True))
         if silent:
             return Proof(False, f"{', '.join(silent)}: no answer within {READY_S:g} s", measured)
-        worse = await self._worse(cluster, acting, victims, measured)
-        if worse:
-            return Proof(False, f"still {', '.join(worse)}", measured)
+        if not acting.blind:
+            proof = await acting.effect.ended(cluster)
+            measured |= proof.measured
+            if not proof.seen:
+                return Proof(False, proof.sentence, measured)
         return Proof(True, f"{', '.join(victims)}: nothing acts any more, all answer", measured)
 
     # ── before ───────────────────────────────────────────────────────────────────────────────
 
     def _manifests(
         self, cluster: ClusterWorld, fault: PlannedFault, victims: Sequence[str]
-    ) -> list[dict[str, Json]]:
+    ) -> list[Object]:
         """The objects; the cluster ends them later than we do, if we do not."""
         place = cluster.placement
         longer = fault.model_copy(update={"duration_s": fault.duration_s + SWITCH_S})
@@ -161,19 +201,12 @@ class OnCluster:
             [place.pods[node] for node in cluster.nodes],
             place.namespace,
         )
-        return chaos.parts(whole)
-
-    async def _look(self, cluster: ClusterWorld, acting: _Acting, victims: Sequence[str]) -> None:
-        """How things are before, to compare with."""
-        answers = await asyncio.gather(*(cluster.ready(node, SILENCE_S) for node in victims))
-        acting.answered = dict(zip(victims, answers, strict=True))
-        for node in victims:
-            acting.pods[node] = await cluster.pod(node)
-        if self.touches == "network":
-            try:
-                acting.links = await cluster.passages(_links(cluster, victims))
-            except SeatrialError as error:
-                acting.blind = str(error).partition("\n")[0]
+        made = [_fitted(one, place) for one in chaos.parts(whole)]
+        parts = alike(fault, victims, place) or (fault,)
+        written = links.entry(parts, victims, cluster.nodes)
+        noted = made[0]["metadata"].get("annotations") or {}
+        made[0]["metadata"] = {**made[0]["metadata"], "annotations": {**noted, **written}}
+        return made
 
     async def _insist_on_role(
         self, acting: _Acting, fault: PlannedFault, victims: Sequence[str]
@@ -190,63 +223,29 @@ class OnCluster:
                 f"(now {', '.join(holders) or 'nobody'}): nothing was injected"
             )
 
-    # ── effect ───────────────────────────────────────────────────────────────────────────────
-
-    async def _prove_pods(
-        self,
-        cluster: ClusterWorld,
-        acting: _Acting,
-        victims: Sequence[str],
-        measured: dict[str, Json],
-    ) -> Proof:
-        now = dict(zip(victims, await asyncio.gather(*map(cluster.pod, victims)), strict=True))
-        answers = await asyncio.gather(*(cluster.ready(node, SILENCE_S) for node in victims))
-        seen: list[str] = []
-        unseen: list[str] = []
-        for node, answer in zip(victims, answers, strict=True):
-            told = [*pods.changes(acting.pods.get(node), now[node])]
-            fell_silent = acting.answered.get(node, False) and not answer
-            told += ["no answer to clients any more"] if fell_silent else []
-            state = now[node]
-            measured[node] = {
-                "pod": None if state is None else state.to_json(),
-                "answers": answer,
-                "changes": [*told],
-            }
-            (seen if told else unseen).append(f"{node}: {', '.join(told)}" if told else node)
-        if unseen or not seen:
-            return Proof(
-                False,
-                f"{', '.join(unseen) or 'no victim'}: no effect was seen from outside (the pod is "
-                "as before, and the node answers as before)",
-                measured,
-            )
-        return Proof(True, "; ".join(seen), measured)
-
-    async def _prove_links(
-        self,
-        cluster: ClusterWorld,
-        acting: _Acting,
-        victims: Sequence[str],
-        measured: dict[str, Json],
-    ) -> Proof:
-        if acting.blind:
-            return Proof(False, f"links were not measured: {acting.blind}", measured)
-        now = await cluster.passages(_links(cluster, victims))
-        measured["before"], measured["now"] = _readings(acting.links), _readings(now)
-        changed = _worse_links(acting.links, now)
-        for node in victims:
-            if not any(node in link for link in changed):
-                return Proof(
-                    False,
-                    f"{node}: connections over its links are made as before",
-                    measured,
-                )
-        if not victims:
-            return Proof(False, "no victim", measured)
-        return Proof(True, "; ".join(_told(*one) for one in changed.items()), measured)
-
     # ── after ────────────────────────────────────────────────────────────────────────────────
+
+    async def _lost(self, cluster: ClusterWorld, acting: _Acting) -> list[str]:
+        """Victims that are not what Chaos Mesh chose any more: it injects nothing anew.
+
+        Its records are fixed when it selects. What acts in a container ends with the container,
+        what acts on a pod's network ends with the pod; the faults on processes are about that.
+        """
+        if self.touches == "process" and self.name not in _ON_RUNNING:
+            return []
+        told = []
+        for node, before in acting.pods.items():
+            now = await cluster.pod(node)
+            if before is None or not acting.injuries:
+                continue
+            if now is None or now.uid != before.uid:
+                told.append(f"{node}: its pod was made anew meanwhile, the fault did not last")
+            elif now.restarts > before.restarts and self._ends_with_container():
+                told.append(f"{node}: its container was started anew, the fault did not last")
+        return told
+
+    def _ends_with_container(self) -> bool:
+        return self.touches != "network" and self.name not in _MAY_END_IT
 
     async def _left(self, cluster: ClusterWorld, acting: _Acting) -> list[str]:
         left = []
@@ -256,60 +255,19 @@ class OnCluster:
                 left.append(f"{one.kind} {one.name}")
         return left
 
-    async def _worse(
-        self,
-        cluster: ClusterWorld,
-        acting: _Acting,
-        victims: Sequence[str],
-        measured: dict[str, Json],
-    ) -> list[str]:
-        if self.touches != "network" or acting.blind:
-            return []
-        now = await cluster.passages(_links(cluster, victims))
-        measured["before"], measured["now"] = _readings(acting.links), _readings(now)
-        return [_told(*one) for one in _worse_links(acting.links, now).items()]
+
+def _fitted(body: Object, placement: Placement) -> Object:
+    """The object for this target: which container is the node, and where its data is mounted."""
+    spec = dict(body["spec"])
+    if placement.volume and spec.get("volumePath") == VOLUME_PATH:
+        spec["volumePath"] = placement.volume
+    if placement.node and spec.get("containerNames") == [CONTAINER]:
+        spec["containerNames"] = [placement.node]
+    elif placement.node and body["kind"] in _IN_CONTAINERS:
+        spec.setdefault("containerNames", [placement.node])
+    return {**body, "spec": spec}
 
 
 def _cluster(world: World) -> ClusterWorld:
     assert isinstance(world, ClusterWorld), "kinds of a cluster act on its own world"
     return world
-
-
-def _links(cluster: ClusterWorld, victims: Sequence[str]) -> list[Link]:
-    """All directions that begin or end at a victim."""
-    return [link for link in permutations(cluster.nodes, 2) if set(link) & set(victims)]
-
-
-def _worse_links(
-    before: Mapping[Link, Passage], now: Mapping[Link, Passage]
-) -> dict[Link, tuple[Passage, Passage]]:
-    """Links over which fewer connections are made, or slower ones."""
-    return {
-        link: (before[link], now[link])
-        for link in sorted(now)
-        if link in before and _is_worse(before[link], now[link])
-    }
-
-
-def _is_worse(before: Passage, now: Passage) -> bool:
-    if now.lost > before.lost:
-        return True
-    was, found = before.median_ms, now.median_ms
-    if was is None or found is None:
-        return False
-    return found > was + SLOWER_MS and found > SLOWER_TIMES * was
-
-
-def _told(link: Link, both: tuple[Passage, Passage]) -> str:
-    before, now = both
-    name = f"{link[0]} → {link[1]}"
-    if now.lost > before.lost:
-        return f"{name}: {now.lost} of {now.tried} connections were not made"
-    return f"{name}: connections take {now.median_ms:.1f} ms instead of {before.median_ms:.1f} ms"
-
-
-def _readings(links: Mapping[Link, Passage]) -> dict[str, Json]:
-    return {
-        f"{source} → {destination}": {"lost": one.lost, "times_ms": [*one.times_ms]}
-        for (source, destination), one in links.items()
-    }

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.engine.argo import chaos, kinds, paths
+from seatrial.engine.argo import chaos, orderly, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
+from seatrial.engine.argo.effects import BY_COMMAND, ON_PODS
 from seatrial.errors import SeatrialError
+from seatrial.fault import PlannedFault
 from seatrial.faults import FAULTS
 from seatrial.faults import kind as kind_of
 from seatrial.plan import Plan
@@ -21,6 +23,8 @@ from seatrial.verdict import Json
 
 REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _ALL: Final = ("get", "list", "watch", "create", "patch", "delete")
+#: In the namespace of the pods: what Chaos Mesh 2.8 asks for an object that is made or changed.
+_THERE: Final = ("create", "update")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,33 +49,52 @@ def of_plan(
     """All rights that carrying out a plan takes: its faults, its target, board and logs.
 
     `own` is the trial's namespace; `made` are the kinds that its target is made of.
+    `target_namespace` is "" for one whose pods are not known.
     """
     found = _rights(own, "", "configmaps", ("get", "create", "update"))
-    found += _rights(target_namespace, "", "pods", ("get", "list", "watch"))
-    found += _rights(target_namespace, "", "pods/log", ("get",))
+    if target_namespace:
+        found += _rights(target_namespace, "", "pods", ("get", "list", "watch"))
+        found += _rights(target_namespace, "", "pods/log", ("get",))
     for kind in sorted(chaos_kinds(plan)):
         found += _rights(own, paths.CHAOS_MESH, kind.lower(), _ALL)
+        # Its webhook asks whether who breaks pods of a namespace might make the object there too.
+        found += _rights(target_namespace, paths.CHAOS_MESH, kind.lower(), _THERE)
     if any(_by_command(fault.kind) for fault in plan.faults):
         # A WebSocket begins with a GET, for which "get" is asked, by newer servers "create" too.
         found += _rights(target_namespace, "", "pods/exec", ("get", "create"))
+    made = tuple(made)
+    names = {fault.kind for fault in plan.faults}
+    if names & {"rolling-restart", *orderly.CHANGING}:
+        found += _rights(target_namespace, "", "pods", ("delete",))
+    if names & {*orderly.CHANGING}:
+        found += _rights(own, "apps", "statefulsets", ("get", "list", "watch", "patch"))
+    if "member-change" in names:
+        found += _rights(own, "", "persistentvolumeclaims", ("delete",))
     for version, kind in made:
         group = version.partition("/")[0] if "/" in version else ""
-        found += _rights(
-            own, group, paths.PLURALS[version, kind], ("get", "create", "patch", "delete")
-        )
+        verbs = ("get", "watch", "create", "patch", "delete")
+        found += _rights(own, group, paths.PLURALS[version, kind], verbs)
+    if any(kind == "StatefulSet" for _, kind in made):
+        volumes = ("get", "list", "watch", "delete")
+        found += _rights(own, "", "persistentvolumeclaims", volumes)
     return tuple(sorted(set(found)))
 
 
 def _by_command(kind: str) -> bool:
     """Whether it is done, or measured, by commands in the pods."""
-    return kind in kinds.BY_COMMAND or kind_of(kind).touches == "network"
+    return kind not in ON_PODS and kind not in orderly.NAMES
+
+
+def by_command(faults: Iterable[PlannedFault]) -> tuple[str, ...]:
+    """Kinds among `faults` that need a container in the pods where commands are carried out."""
+    return tuple(dict.fromkeys(fault.kind for fault in faults if _by_command(fault.kind)))
 
 
 def chaos_kinds(plan: Plan) -> set[str]:
     """The Chaos Mesh kinds that a plan's faults become; empty for what is done otherwise."""
     found: set[str] = set()
     for fault in plan.faults:
-        if fault.kind in kinds.BY_COMMAND or fault.kind not in FAULTS:
+        if fault.kind in BY_COMMAND or fault.kind not in FAULTS:
             continue
         nodes = [*plan.target.nodes]
         victims = fault.nodes or nodes[:1]
@@ -126,19 +149,22 @@ async def resources(api: Api, group: str) -> frozenset[str]:
 
 async def allowed(api: Api, right: Right) -> bool:
     """Whether this account has the right."""
+    body: dict[str, Json] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes(right)},
+    }
+    answer = await api.create(REVIEW, body)
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def attributes(right: Right) -> dict[str, Json]:
+    """A right as a review of access asks for it."""
     resource, _, sub = right.resource.partition("/")
-    attributes: dict[str, Json] = {
+    made: dict[str, Json] = {
         "namespace": right.namespace,
         "group": right.group,
         "resource": resource,
         "verb": right.verb,
     }
-    if sub:
-        attributes["subresource"] = sub
-    body: dict[str, Json] = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = await api.create(REVIEW, body)
-    return bool((answer.get("status") or {}).get("allowed"))
+    return {**made, "subresource": sub} if sub else made

@@ -23,6 +23,17 @@ from seatrial.engine.argo.site import apply
 from seatrial.errors import NoInput, Unavailable
 from seatrial.verdict import Json
 
+#: On the trials of a campaign: the name of its Workflow.
+CAMPAIGN_LABEL: Final = "seatrial/campaign"
+#: The exit handler's last node.
+TEARDOWN: Final = "teardown"
+#: What targets are made of, in the order in which they are removed.
+TARGET_KINDS: Final = (
+    ("pingcap.com/v1alpha1", "TidbCluster"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "Service"),
+    ("v1", "PersistentVolumeClaim"),
+)
 #: How often a Workflow is looked at.
 POLL_S: Final = 2.0
 #: How long faults may take to heal by themselves once they are asked to, before they are ended.
@@ -30,11 +41,13 @@ HEAL_S: Final = 45.0
 #: So many looks in a row may fail before a Workflow is given up.
 LOST_MAX: Final = 10
 ENDED: Final = ("Succeeded", "Failed", "Error")
+#: In the names of the exit handler's nodes, which may have the display names of others.
+EXIT: Final = ".onExit"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One node of a Workflow that is a pod."""
+    """A node that is a pod; `name` is its task's, `exit-TASK` in the exit handler."""
 
     name: str
     phase: str
@@ -54,11 +67,18 @@ class WorkflowState:
     phase: str
     message: str
     nodes: tuple[NodeState, ...]
+    #: The node that takes the target down was left out on purpose, or nobody here can know.
+    kept: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether nothing of it runs any more, its exit handler included."""
         return self.phase in ENDED
+
+    @property
+    def handled(self) -> bool:
+        """Whether its exit handler came to take the target down, or to keep it."""
+        return any(node.name == TEARDOWN for node in self.nodes) or self.kept
 
     @property
     def verdict(self) -> str:
@@ -98,13 +118,20 @@ def state(found: Object) -> WorkflowState:
         phase=status.get("phase", ""),
         message=status.get("message", ""),
         nodes=tuple(sorted(pods, key=lambda one: (one.began, one.name))),
+        kept=bool(status.get("offloadNodeStatusVersion"))  # its nodes are kept elsewhere
+        or any(
+            one.get("displayName") == TEARDOWN and one.get("type") == "Skipped"
+            for one in nodes.values()
+        ),
     )
 
 
 def _node(found: Object) -> NodeState:
     outputs = (found.get("outputs") or {}).get("parameters") or ()
+    whole = str(found.get("name", ""))
+    shown = str(found.get("displayName") or whole)
     return NodeState(
-        name=str(found.get("displayName") or found.get("name", "")),
+        name=f"exit-{shown}" if EXIT in whole else shown,
         phase=str(found.get("phase", "")),
         message=str(found.get("message", "")),
         began=str(found.get("startedAt") or ""),
@@ -213,6 +240,28 @@ async def stop(
     return told
 
 
+async def stop_campaign(
+    api: Api, namespace: str, campaign: str, reason: str, say: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Stop all trials of a campaign that still run, side by side; what did not heal in order.
+
+    None of them: nothing to do, as after a campaign that ran to its end.
+    """
+    label = selector({CAMPAIGN_LABEL: campaign})
+    found = [state(one) for one in await api.items(paths.workflows(namespace), label)]
+    lives = [one.name for one in found if not one.ended and one.name != campaign]
+    say(f"{len(lives)} of {len(found)} trials of {campaign} still run")
+
+    async def one(name: str) -> tuple[str, ...]:
+        try:
+            return await stop(api, namespace, name, reason, lambda text: say(f"{name}: {text}"))
+        except Unavailable as error:  # it ended meanwhile, or cannot be stopped
+            return (f"{name}: {error}".partition("\n")[0],)
+
+    told = await asyncio.gather(*map(one, lives))
+    return tuple(problem for problems in told for problem in problems)
+
+
 async def _healing(api: Api, run: Run, heal_s: float) -> Sequence[chaos.Injury]:
     """Faults that are left when they are healed, or `heal_s` are over."""
     deadline = time.monotonic() + heal_s
@@ -224,10 +273,12 @@ async def _healing(api: Api, run: Run, heal_s: float) -> Sequence[chaos.Injury]:
 
 
 async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ...]:
-    """End faults whose Workflow is gone or over; (what, why it is not cleared or "").
+    """End faults whose Workflow is gone or over, and targets that no exit handler has looked at.
 
-    What else a run made is collected by Kubernetes with its Workflow. Nothing of a Workflow that
-    still runs is touched.
+    Gives (what, why it is not cleared or ""). `argo terminate` leaves a Workflow without its exit
+    handler, and the target would stay until the Workflow is deleted; where the handler did run, it
+    kept the target on purpose or said why it could not remove it. What a Workflow that is gone has
+    made, Kubernetes collects. Nothing of one that still runs is touched.
     """
     there = {
         one["metadata"]["name"]: state(one) for one in await api.items(paths.workflows(namespace))
@@ -243,4 +294,29 @@ async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ..
             "" if dry else "; ".join(await chaos.end_all(api, Run(owner, namespace), [injury]))
         )
         found.append((f"{injury.kind} {injury.name} {why}", problem))
+    terminated = [one for one in there.values() if one.ended and not one.handled]
+    for now in terminated:
+        found += await _take_down(api, now, dry)
     return tuple(found)
+
+
+async def _take_down(api: Api, now: WorkflowState, dry: bool) -> list[tuple[str, str]]:
+    """Remove what a run's target was made of; pods and volumes go with it."""
+    label, told = selector({RUN_LABEL: now.name}), []
+    for version, kind in TARGET_KINDS:
+        where = paths.collection(version, kind, now.namespace)
+        try:
+            made = await api.items(where, label)
+        except ApiError as error:
+            if error.status in (403, 404):  # not installed, or never ours to make
+                continue
+            raise
+        for one in made:
+            name, problem = one["metadata"]["name"], ""
+            try:
+                if not dry:
+                    await api.delete(f"{where}/{name}")
+            except ApiError as error:
+                problem = str(error)
+            told.append((f"{kind} {name} of {now.name}, which was terminated", problem))
+    return told

@@ -8,7 +8,8 @@ no room, through the plan, which says the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, kinds, paths, pods, rights
+from seatrial.engine.argo import chaos, effects, kinds, orderly, paths, places, pods, rights
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -30,8 +31,11 @@ from seatrial.plan import Plan
 from seatrial.target import Node, Placed, Placement, Target
 from seatrial.trial import write_text
 
-#: How long all pods of a target may take until they are ready.
+#: How long all pods of a target may take until they are ready; those of one that runs already.
 READY_S = 900.0
+RUNNING_S = 60.0
+#: How soon a node that is only an endpoint must answer to count as alive in the audit.
+ANSWER_S = 5.0
 #: How long what a target is made of may take to go.
 GONE_S = 120.0
 #: How much longer than its bounds one injection or healing may take: look-ups around it.
@@ -39,6 +43,8 @@ ACT_SLACK_S = 15.0
 #: Where the step with the load listens.
 LINE_PORT = 7433
 MANAGER = "seatrial"
+#: The container of a step's pod that runs the step, as Argo calls it.
+MAIN = "main"
 #: What we made is ours to change, whoever touched it since.
 FORCE = {"fieldManager": MANAGER, "force": "true"}
 
@@ -48,6 +54,7 @@ class PodMark(BaseModel):
 
     uid: str
     restarts: int
+    name: str = ""
 
 
 class ArgoSite:
@@ -62,13 +69,14 @@ class ArgoSite:
         nodes: Sequence[PlacedNode],
         bounds: Bounds = BOUNDS,
         untouched: Mapping[str, PodMark] | None = None,
+        broken_by: Collection[str] = (),
     ) -> None:
-        self._untouched = untouched or {}
+        self._untouched, self._broken_by = untouched or {}, broken_by
         self._bounds = bounds
         self._api, self._run, self._placement = api, run, placement
         self._target = target
         self._nodes = tuple(node.node() for node in nodes)
-        self._world = ClusterWorld(api, target, self._nodes, placement)
+        self._world = ClusterWorld(api, target, self._nodes, placement, run)
         self._board = ConfigMapBoard(api, run)
 
     @property
@@ -87,13 +95,21 @@ class ArgoSite:
         return self._nodes
 
     @property
+    def stays(self) -> str:
+        """Why nothing is taken down: it ran before."""
+        return "" if self._placement.objects else "it ran before, and is left as it is"
+
+    @property
     def act_timeout_s(self) -> float:
         """How long one injection or healing may take."""
-        return max(self._bounds.inject_s, self._bounds.end_s) + ACT_SLACK_S
+        return max(self._bounds.inject_s, self._bounds.end_s, orderly.ROLL_S) + ACT_SLACK_S
 
     def kind(self, name: str) -> FaultKind:
         """A kind of fault as it is done here."""
-        return kinds.kind(name, self._run, self.locate, self._bounds)
+        own = orderly.kind(
+            name, self._api, self._target, self._placement, self._nodes, self._world.ready
+        )
+        return own or kinds.kind(name, self._run, self.locate, self._bounds)
 
     async def locate(self) -> Mapping[str, tuple[str, ...]]:
         """Roles as they are now."""
@@ -107,6 +123,9 @@ class ArgoSite:
     async def audit(self) -> tuple[str, ...]:
         """Faults of this run that are still there, and pods that are not ready."""
         left = [f"{one.kind} {one.name} is still there" for one in await self._injuries()]
+        if not self._placement.breakable:
+            answers = [(n, await self._world.ready(n, ANSWER_S)) for n in self._world.nodes]
+            return (*left, *(f"{node} does not answer" for node, there in answers if not there))
         for node in self._world.nodes:
             seen = await self._world.pod(node)
             if seen is None:
@@ -134,8 +153,7 @@ class ArgoSite:
     async def collect(self, into: Path) -> tuple[str, ...]:
         """The logs of the nodes' pods."""
         brought = []
-        for node in self._world.nodes:
-            pod = self._placement.pods[node]
+        for pod in self._placement.pods.values():
             try:
                 found = await pods.logs(self._api, self._placement.namespace, pod)
             except ApiError:
@@ -166,16 +184,15 @@ class ArgoSite:
         return self._run.owned(body)
 
     async def _injuries(self) -> list[chaos.Injury]:
-        return await chaos.of_run(
-            self._api, self._run.namespace, selector({RUN_LABEL: self._run.name})
-        )
+        label = selector({RUN_LABEL: self._run.name})
+        return await chaos.of_run(self._api, self._run.namespace, label, self._broken_by)
 
     async def _remove_volumes(self) -> list[str]:
         where = paths.collection("v1", "PersistentVolumeClaim", self._run.namespace)
         try:
             found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
         except ApiError as error:
-            return [] if error.status in (403, 404) else [str(error)]
+            return [f"volumes were not looked for: {error}"]
         left = []
         for one in found:
             body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **one}
@@ -199,6 +216,9 @@ class ArgoEngine:
             made = {(str(one["apiVersion"]), str(one["kind"])) for one in placement.objects}
             wanted = rights.of_plan(plan, run.namespace, placement.namespace, sorted(made))
             missing = await rights.missing(api, wanted)
+            if not missing:
+                placement = await places.settle(api, placement, plan.target.nodes)
+                missing = await orderly.missing(api, plan.faults, placement)
         finally:
             api.close()
         if missing:
@@ -209,25 +229,36 @@ class ArgoEngine:
             )
         return {"kubernetes": str(version.get("gitVersion", "unknown"))}
 
+    def unseen(self, plan: Plan) -> tuple[str, ...]:
+        """Faults whose effect no probe can see here, by target and placement; no cluster needed."""
+        target = _target(plan)
+        if not isinstance(target, Placed):
+            return ()
+        return effects.unseen(plan, target, target.place(plan.target.nodes, "run", "trial"))
+
     async def provision(self, plan: Plan, folder: Path, lease_s: float) -> ClusterRecord:
         """Make the target, or find the one that runs; its life ends with the Workflow's."""
-        run, target = of_environment(), _target(plan)
-        placement = _placement(target, plan, run)
+        run = of_environment()
         api = await asyncio.to_thread(connect)
         try:
+            target = _target(plan, await own_image(api, run))
+            placement = _placement(target, plan, run)
             for body in placement.objects:
                 await apply(api, run.owned(body))
+            placement = await places.settle(api, placement, plan.target.nodes)
             ready = await _all_ready(api, placement)
         finally:
             api.close()
+        nodes = _placed(placement, ready)
         return ClusterRecord(
             engine="argo",
-            nodes=_placed(placement, ready),
+            nodes=nodes,
+            versions=await orderly.versions(target, [one.node() for one in nodes]),
             site={
                 "namespace": placement.namespace,
                 "run": run.name,
                 "pods": {
-                    n: PodMark(uid=p.uid, restarts=p.restarts).model_dump()
+                    n: PodMark(uid=p.uid, restarts=p.restarts, name=p.name).model_dump()
                     for n, p in ready.items()
                 },
             },
@@ -237,10 +268,22 @@ class ArgoEngine:
         """Reach the cluster; without a record the plan says where the nodes are."""
         run, target = of_environment(), _target(plan)
         placement = _placement(target, plan, run)
-        nodes = cluster.nodes if cluster is not None else _placed(placement, {})
-        marks = {} if cluster is None else _untouched(cluster, plan)
+        marks = {} if cluster is None else _marks(cluster)
         api = await asyncio.to_thread(connect)
-        return ArgoSite(api, run, target, placement, nodes, untouched=marks)
+        if marks:
+            placement = replace(placement, pods={n: mark.name for n, mark in marks.items()})
+        elif cluster is None:
+            placement = await places.settle_if_there(api, placement, plan.target.nodes)
+        nodes = cluster.nodes if cluster is not None else _placed(placement, {})
+        return ArgoSite(
+            api,
+            run,
+            target,
+            placement,
+            nodes,
+            untouched=_untouched(marks, plan),
+            broken_by=rights.chaos_kinds(plan),
+        )
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:
         """A pod of a step is where clients reach the nodes."""
@@ -260,8 +303,23 @@ async def apply(api: Api, body: Object) -> Object:
     return await api.patch(path, body, APPLY, FORCE)
 
 
-def _target(plan: Plan) -> Target:
-    return targets.make(plan.target.name, plan.target.settings)
+async def own_image(api: Api, run: Run) -> str:
+    """The image that this pod runs, whoever named it: the container `probe` of a target's pods
+    has the same. "" outside of a pod of Argo's."""
+    found = await api.find(f"{paths.pods(run.namespace)}/{run.pod_name}") if run.pod_name else None
+    containers = ((found or {}).get("spec") or {}).get("containers") or ()
+    return next((str(one["image"]) for one in containers if one["name"] == MAIN), "")
+
+
+def _target(plan: Plan, image: str = "") -> Target:
+    """The plan's target; its `probe_image` is `image` where the plan names none."""
+    target = targets.make(plan.target.name, plan.target.settings)
+    if not image or not isinstance(target, Placed):
+        return target
+    given = plan.target.settings.get("kubernetes") or {}
+    assert isinstance(given, Mapping), "the settings were checked"
+    settings = {**plan.target.settings, "kubernetes": {"probe_image": image, **given}}
+    return targets.make(plan.target.name, settings)
 
 
 def _placement(target: Target, plan: Plan, run: Run) -> Placement:
@@ -274,30 +332,38 @@ def _placement(target: Target, plan: Plan, run: Run) -> Placement:
 
 def _placed(placement: Placement, seen: Mapping[str, PodState]) -> tuple[PlacedNode, ...]:
     found = []
-    for node in placement.pods:
+    for node, name in placement.addresses.items():
         there = seen.get(node)
-        address = placement.addresses.get(node) or ("" if there is None else there.address)
-        found.append(PlacedNode(name=node, address=address, ports=placement.ports))
+        address = name or ("" if there is None else there.address)
+        ports = placement.node_ports.get(node, placement.ports)
+        found.append(PlacedNode(name=node, address=address, ports=ports))
     return tuple(found)
 
 
-def _untouched(cluster: ClusterRecord, plan: Plan) -> dict[str, PodMark]:
+def _marks(cluster: ClusterRecord) -> dict[str, PodMark]:
+    """Each node's pod, as it was at the beginning."""
+    marks = cluster.site.get("pods")
+    found = marks if isinstance(marks, Mapping) else {}
+    return {n: PodMark.model_validate(one) for n, one in found.items()}
+
+
+def _untouched(marks: Mapping[str, PodMark], plan: Plan) -> dict[str, PodMark]:
     """Nodes that none of the plan's faults on processes can meet, as they were at the beginning."""
     harmful = [one for one in plan.faults if shelf.kind(one.kind).touches != "network"]
     met = {node for one in harmful for node in (one.nodes or plan.target.nodes)}
-    marks = cluster.site.get("pods")
-    found = marks if isinstance(marks, Mapping) else {}
-    return {n: PodMark.model_validate(one) for n, one in found.items() if n not in met}
+    return {node: mark for node, mark in marks.items() if node not in met}
 
 
 async def _all_ready(api: Api, placement: Placement) -> dict[str, PodState]:
+    bound_s = READY_S if placement.objects else RUNNING_S
+
     async def one(node: str, pod: str) -> tuple[str, PodState]:
         try:
-            return node, await pods.await_ready(api, placement.namespace, pod, READY_S)
+            return node, await pods.await_ready(api, placement.namespace, pod, bound_s)
         except TimedOut:
             seen = await pods.read(api, placement.namespace, pod)
             told = "there is no pod" if seen is None else f"pod {seen.phase}, not ready"
-            raise Unavailable(f"{node} ({pod}) after {READY_S:g} s: {told}") from None
+            raise Unavailable(f"{node} ({pod}) after {bound_s:g} s: {told}") from None
 
     made = await asyncio.gather(*(one(*pair) for pair in placement.pods.items()))
     return dict(made)

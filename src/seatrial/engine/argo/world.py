@@ -13,20 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from seatrial.engine.argo import inside, pods
+from seatrial.engine.argo import inside, netem, pods
 from seatrial.engine.argo.api import Api, ApiError
+from seatrial.engine.argo.links import Link, Links
 from seatrial.engine.argo.pods import PodState
+from seatrial.engine.argo.run import Run
 from seatrial.errors import Unavailable
-from seatrial.fault import CLUSTER, Shape
-from seatrial.target import Node, Placement, Target
+from seatrial.fault import CLUSTER, Arrivals, Burnt, DiskCall, Shape, Traffic
+from seatrial.target import Clock, Node, Placement, Target
 
 #: How soon a node that is not ready is asked again.
 READY_POLL_S = 0.2
 #: Connections that make one reading of a link, and how long each may take.
 TRIES = 5
 TRY_S = 1.0
-
-Link = tuple[str, str]
+#: How long a container that ended may take until its node answers again.
+RESTART_S = 20.0
+#: How long the calls on a disk may take.
+DISK_S = 12.0
+#: What Chaos Mesh starts for StressChaos.
+WORKERS = ("stress-ng", "memStress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,11 @@ class ClusterWorld:
     """`seatrial.fault.World`, as far as a cluster can do it; the rest raises `Unavailable`."""
 
     def __init__(
-        self, api: Api, target: Target, nodes: Sequence[Node], placement: Placement
+        self, api: Api, target: Target, nodes: Sequence[Node], placement: Placement, run: Run
     ) -> None:
         self.api, self.placement = api, placement
-        self._target = target
+        self.links = Links(api, placement, [node.name for node in nodes], run)
+        self.target = target
         self._nodes = {node.name: node for node in nodes}
 
     @property
@@ -77,22 +84,23 @@ class ClusterWorld:
         return CLUSTER
 
     async def pod(self, node: str) -> PodState | None:
-        """The node's pod now."""
-        return await pods.read(self.api, self.placement.namespace, self.placement.pods[node])
+        """The node's pod now; None of a node whose pod is not known."""
+        name = self.placement.pods.get(node)
+        return None if name is None else await pods.read(self.api, self.placement.namespace, name)
 
     async def ready(self, node: str, timeout_s: float) -> bool:
         """Whether the node answers clients before the timeout; asks again while it does not."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while (left := deadline - loop.time()) > 0:
-            if await self._target.ready(self._nodes[node], left):
+            if await self.target.ready(self._nodes[node], left):
                 return True
             await asyncio.sleep(min(READY_POLL_S, max(0.0, deadline - loop.time())))
         return False
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
         """Who plays which role now; asks the target."""
-        return await self._target.locate(tuple(self._nodes.values()))
+        return await self.target.locate(tuple(self._nodes.values()))
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
@@ -128,13 +136,16 @@ class ClusterWorld:
         name = signals.Signals(signal).name.removeprefix("SIG")
         await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
 
-    def leases(self, source: str, destination: str) -> int:
-        """Nothing here cuts links but Chaos Mesh, which keeps its own books."""
-        return 0
+    async def process(self, node: str) -> Process | None:
+        """The node's process, without standing still."""
+        return await self.api.run(lambda: self._process(node))
 
-    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
-        """None by our books, for the same reason."""
-        return {}
+    async def restart(self, node: str) -> None:
+        """The kubelet starts containers; this waits until the node answers, within a bound."""
+        await self.ready(node, RESTART_S)
+
+    def excuse(self, node: str, fault: str, excused: bool) -> None:
+        """Nobody here takes the end of a process for unplanned but `ArgoSite.unplanned`."""
 
     def _process(self, node: str) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""
@@ -161,6 +172,26 @@ class ClusterWorld:
         )
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
+
+    def leases(self, source: str, destination: str) -> int:
+        """How many faults cut this direction, as `links.look_up` or a measurement last saw it."""
+        return self.links.books.cuts.get((source, destination), 0)
+
+    def shapes(self, source: str, destination: str) -> Mapping[str, Shape]:
+        """What faults do to this direction, as `links.look_up` or a measurement last saw it."""
+        return self.links.books.shapes.get((source, destination), {})
+
+    def carried_out(self, shape: Shape) -> Shape:
+        """What netem makes of it."""
+        return netem.carried_out(shape)
+
+    async def measure(self, traffic: Mapping[Link, Traffic]) -> Mapping[Link, Arrivals]:
+        """Datagrams between the pods; raises `Unavailable` where none can be sent."""
+        return await self.links.measure(traffic)
+
+    async def reaches(self, source: str, destination: str, timeout_s: float) -> bool:
+        """Whether a datagram sent in the source's pod gets to the destination's."""
+        return await self.links.reaches(source, destination)
 
     async def passages(self, links: Sequence[Link]) -> Mapping[Link, Passage]:
         """Connect over each link, from inside of the source's pod to the destination's ports.
@@ -204,6 +235,62 @@ class ClusterWorld:
         except ValueError:
             raise Unavailable(f"the probe in {source}'s pod said {out[:80]!r}") from None
         return made
+
+    # ── disk, processor, memory, clock ───────────────────────────────────────────────────────
+
+    async def try_disk(
+        self, node: str, methods: Sequence[str], times: int
+    ) -> Mapping[str, tuple[DiskCall, ...]]:
+        """Call each method on the node's volume, through the mounts of the node's process."""
+        place = self.placement
+        if not place.volume or not place.process:
+            raise Unavailable(
+                f"where {node}'s data is mounted is not known\n\n"
+                "hint: name volume and process in the target's settings"
+            )
+        words = [place.process, place.volume, str(times), *methods]
+        told = await self._probe(node, "disk", words, DISK_S)
+        if "why" in told:
+            raise Unavailable(f"{node}'s disk was not tried: {told['why']}")
+        return {name: tuple(DiskCall(*one) for one in calls) for name, calls in told.items()}
+
+    async def burnt(self, node: str, fault: str, over_s: float) -> Burnt:
+        """What Chaos Mesh's workers in the node's pod take, whichever fault started them.
+
+        How many processors the node may use is not theirs to change: that is left out (0).
+        """
+        told = await self._probe(node, "burners", [str(over_s), *WORKERS], over_s)
+        if not {"processes", "over_s", "ran_s", "waited_s", "memory_bytes"} <= set(told):
+            raise Unavailable(f"the probe in {node}'s pod did not count: {told.get('why', told)}")
+        return Burnt(**told, node_cpus=0)
+
+    async def clock_offset(self, node: str) -> float:
+        """What the node says of the time, against this machine's clock."""
+        if not isinstance(self.target, Clock):
+            raise Unavailable(f"{self.target.name} does not tell the time")
+        return await self.target.clock_offset(self._nodes[node])
+
+    async def _probe(
+        self, node: str, program: str, words: Sequence[str], takes_s: float
+    ) -> dict[str, Any]:
+        """Carry out a program of `inpod` beside the node; what it printed."""
+        place = self.placement
+        if not place.container:
+            raise Unavailable("no command can be carried out in the nodes' pods")
+        argv = ["python", "-m", f"seatrial.engine.argo.inpod.{program}", *words]
+        out = await inside.carry_out(
+            self.api,
+            place.namespace,
+            place.pods[node],
+            place.container,
+            argv,
+            takes_s + inside.COMMAND_S,
+        )
+        try:
+            told: dict[str, Any] = json.loads(out)
+        except ValueError:
+            raise Unavailable(f"the probe in {node}'s pod said {out[:80]!r}") from None
+        return told
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith("_"):

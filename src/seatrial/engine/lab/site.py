@@ -64,6 +64,11 @@ class LabSite:
         return self._nodes
 
     @property
+    def stays(self) -> str:
+        """It does not."""
+        return ""
+
+    @property
     def act_timeout_s(self) -> float:
         """How long one injection or healing may take."""
         return ACT_TIMEOUT_S

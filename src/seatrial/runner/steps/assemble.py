@@ -42,8 +42,9 @@ from seatrial.verdict import Json
 
 Status = Literal["finished", "interrupted", "failed"]
 
+UNLOOKED = "steady-after: nobody looked whether anything of the faults is left"
 #: Whose end in anything but order makes a trial one that failed: without them there is no history.
-NEEDED = ("preflight", "provision", "prepare", "workload", "final-reads")
+NEEDED = ("preflight", "provision", "prepare", "workload", "final-reads", "steady-after")
 
 
 class ClocksRecord(Record):
@@ -166,10 +167,12 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         for room, file in (
             ("quiesce", "quiesce.json"),
             ("heal", "heal.json"),
-            ("final-reads", "audit.json"),
+            ("steady-after", "audit.json"),
         )
     }
-    last = audits["final-reads"] or audits["heal"] or AuditRecord()
+    last = audits["steady-after"] or audits["heal"] or AuditRecord()
+    if status == "finished" and audits["steady-after"] is None:
+        status, reason = "failed", UNLOOKED
     silent = audits["quiesce"] or AuditRecord()
     return TrialRecord(
         trial=rooms.folder.root.name,
@@ -179,6 +182,7 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         versions={
             **(load.versions if load else {"seatrial": __version__}),
             **(versions.versions if versions else {}),
+            **(cluster.versions if cluster else {}),
         },
         host=load.host if load else {},
         nodes=nodes,

@@ -17,6 +17,10 @@ from seatrial.runner.steps.step import Outcome, Step
 
 #: How long healing everything may take.
 HEAL_TIMEOUT_S = 60.0
+#: What Argo calls a workflow whose verdict is `valid`.
+SUCCEEDED = "Succeeded"
+#: What ends a cluster that is kept.
+_GOES = {"argo": "it goes when the Workflow is deleted", "lab": "it goes when its lease is over"}
 
 
 async def heal(step: Step) -> Outcome:
@@ -79,14 +83,22 @@ async def collect(step: Step) -> Outcome:
 
 
 async def teardown(step: Step) -> Outcome:
-    """Take the cluster down; what is gone already is fine."""
+    """Take the cluster down; what is gone already is fine.
+
+    Not one that ran before, nor that of a trial that failed where its case keeps it then.
+    """
     keep = step.rooms.folder.nodes if step.keep else None
+    if step.plan.keep_target == "on-failure" and step.ended not in ("", SUCCEEDED):
+        return Outcome.done(
+            f"kept, as the case says: the workflow is {step.ended}; {_GOES[step.plan.engine]}"
+        )
     try:
         async with step.site() as site:
             left = await site.teardown(keep)
+            stays = site.stays
     except SeatrialError as error:
         return Outcome.done(f"nothing to take down: {error}".partition("\n")[0])
     step.rooms.write(step.room, "teardown.json", AuditRecord(leaks=left))
     if left:
         return Outcome.unproven(f"not taken down: {'; '.join(left)}")
-    return Outcome.done("the cluster is gone")
+    return Outcome.done(stays or "the cluster is gone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from seatrial import faults as shelf
+from seatrial.engine.site import UNKNOWN_AT_BEST, Foretells
 from seatrial.errors import Unavailable
 from seatrial.fault import CLUSTER
 from seatrial.plan import Plan
@@ -36,7 +37,9 @@ async def preflight(step: Step) -> Outcome:
     versions = await step.engine.preflight(plan)
     step.rooms.write(step.room, "versions.json", VersionsRecord(versions=versions))
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Outcome.done(f"{plan.engine} can carry out {plan.case} with {told}")
+    unseen = step.engine.unseen(plan) if isinstance(step.engine, Foretells) else ()
+    but = f", but {'; '.join(unseen)}. {UNKNOWN_AT_BEST}" if unseen else ""
+    return Outcome.done(f"{plan.engine} can carry out {plan.case} with {told}{but}")
 
 
 def _aborting(plan: Plan) -> bool:

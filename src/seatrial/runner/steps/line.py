@@ -158,7 +158,10 @@ class LineClient:
 
     async def _answer(self) -> bytes:
         try:
-            line = await asyncio.wait_for(self._reader.readline(), ANSWER_TIMEOUT_S)
+            # Not `wait_for`: until Python 3.12 it may swallow a cancellation, and who looks for
+            # the time again and again would never end.
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                line = await self._reader.readline()
         except (OSError, ValueError, TimeoutError) as error:
             raise Unavailable(f"the load's line was lost: {error}") from None
         if not line.endswith(b"\n"):

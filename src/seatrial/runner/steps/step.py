@@ -73,6 +73,8 @@ class Step:
     lease_s: float = LEASE_S
     wait_s: float = WAIT_S
     keep: bool = False
+    #: How the workflow ended, as Argo says it; "" where nobody says.
+    ended: str = ""
     say: Callable[[str], None] = lambda _: None
 
     @property

@@ -2,6 +2,8 @@
 
 The first two wait for the end of their stretch and judge the history so far, brought over the
 load's line: early news, and the gate before the faults. The verdict judges all again at the end.
+The last one comes after the final reads, and looks for what is still broken: the step with the
+final reads has a client's rights, which do not reach that far.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ import asyncio
 import time
 from pathlib import Path
 
-from seatrial.engine.site import Board
+from seatrial.engine.site import Board, ClusterRecord
 from seatrial.errors import NoInput, Unavailable
 from seatrial.history.load import load_arrow
 from seatrial.runner.steps import notices
 from seatrial.runner.steps.assemble import assemble
 from seatrial.runner.steps.line import LineClient
 from seatrial.runner.steps.notices import WorkloadNotice
-from seatrial.runner.steps.rooms import SteadyRecord
+from seatrial.runner.steps.rooms import AuditRecord, SteadyRecord
 from seatrial.runner.steps.step import Outcome, Step
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady.reading import Reading
@@ -35,6 +37,7 @@ async def steady(step: Step) -> Outcome:
     """Judge the stretch that the step is named after."""
     when = step.name.removeprefix("steady-")
     if when == "after":
+        await _look_for_leaks(step)
         assemble(step.rooms, step.plan)
         history = step.rooms.folder.history
         if not history.is_file():
@@ -52,6 +55,15 @@ async def steady(step: Step) -> Outcome:
     outcome = _judge(step, when, so_far)
     so_far.unlink()
     return outcome
+
+
+async def _look_for_leaks(step: Step) -> None:
+    """What is still broken, and what happened that nobody planned; unsaid without a cluster."""
+    if step.rooms.find("provision", "cluster.json", ClusterRecord) is None:
+        return
+    async with step.site() as site:
+        found = AuditRecord(leaks=await site.audit(), unplanned=await site.unplanned())
+    step.rooms.write(step.room, "audit.json", found)
 
 
 async def _until_over(step: Step, when: str, board: Board, line: LineClient) -> None:

@@ -33,7 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "steady-during": Kind("Judge the load during the faults.", "stretch:steady"),
     "heal": Kind("Undo all that faults did.", "closing:heal"),
     "quiesce": Kind("Wait until every node answers.", "closing:quiesce"),
-    "final-reads": Kind("Read once more; look for leaks.", "reads:final_reads", clients=True),
+    "final-reads": Kind("Read once more.", "reads:final_reads", clients=True),
     "steady-after": Kind("Judge the load after healing.", "stretch:steady"),
     "check": Kind("Let one checker judge (--checker).", "judging:check"),
     "report": Kind("Make the trial's folder whole, with its report.", "judging:report"),

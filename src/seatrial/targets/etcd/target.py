@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from seatrial.target import Command, Node, Placement
 from seatrial.targets import kubernetes
-from seatrial.targets.etcd import binary, clock, upkeep
+from seatrial.targets.etcd import binary, clock, metrics, upkeep
 from seatrial.targets.etcd.channel import host
 from seatrial.targets.etcd.client import EtcdClient
 from seatrial.targets.etcd.settings import EtcdSettings
@@ -27,6 +28,9 @@ PORTS = {"client": 2379, "peer": 2380}
 PROBE_TIMEOUT_S = 1.0
 PROBE_PAUSE_S = 0.05
 CLUSTER_TOKEN = "seatrial"
+#: `image:v3.5.21`.
+TAGGED = re.compile(r":v?([0-9]+\.[0-9]+\.[0-9]+)")
+NEW, EXISTING = "--initial-cluster-state=new", "--initial-cluster-state=existing"
 
 
 class EtcdTarget:
@@ -133,19 +137,20 @@ class EtcdTarget:
 
     def may_follow(self, binary: str) -> str:
         """Why `binary` cannot take over: etcd goes up, one minor version at a time."""
-        now, then = self.version(), self.with_binary(binary).version()
-        (major, minor), (other, next_minor) = _minor(now), _minor(then)
-        if other == major and minor <= next_minor <= minor + 1 and now != then:
-            return ""
-        if (other, next_minor) < (major, minor):
-            return (
-                f"etcd {now} → {then}: the cluster's version only goes up (a member of {then} "
-                f"ends with 'cluster cannot be downgraded' once all members ran {now})\n\n"
-                f"hint: start with {then} (--etcd) and let a part of the nodes go up and back"
-            )
-        if now == then:
-            return f"both binaries are etcd {now}\n\nhint: give the path of another version"
-        return f"etcd {now} → {then}: one minor version at a time\n\nhint: go through those between"
+        return _step(self.version(), self.with_binary(binary).version())
+
+    def image_may_follow(self, image: str) -> str:
+        """The same for images, by the versions in their tags; "" where a tag says none."""
+        now, then = _tagged(self.settings.kubernetes.image), _tagged(image)
+        return _step(now, then) if now and then else ""
+
+    def rejoining(self, command: Sequence[str]) -> tuple[str, ...]:
+        """With `--initial-cluster-state=existing`: else it would found a cluster of its own."""
+        return tuple(word.replace(NEW, EXISTING) for word in command)
+
+    async def rewrites(self, node: Node) -> tuple[float, int]:
+        """By its own metrics; raises `Unavailable` where they do not answer."""
+        return await metrics.defragmentations(self.metrics_url(node))
 
     async def running_version(self, node: Node) -> str:
         """What the node says of its version; "" if it does not answer."""
@@ -180,7 +185,7 @@ class EtcdTarget:
         """A StatefulSet and its headless Service, or the cluster that runs already."""
         values = self.settings.kubernetes
         if values.running is not None:
-            return kubernetes.found(values.running, nodes)
+            return kubernetes.found(values.running, nodes, PORTS)
         name = kubernetes.stem(run, self.name)
         members = ",".join(
             f"{name}-{number}=http://{name}-{number}.{name}.{namespace}.svc:{PORTS['peer']}"
@@ -220,6 +225,29 @@ def roles(answers: Sequence[NodeStatus]) -> Mapping[str, tuple[str, ...]]:
     followers = tuple(a.name for a in answers if not a.leads and a.leader_id != 0)
     found = {"leader": leaders[:1], "follower": followers}
     return {role: names for role, names in found.items() if names}
+
+
+def _step(now: str, then: str) -> str:
+    """Why the one version cannot be followed by the other, "" if it can."""
+    (major, minor), (other, next_minor) = _minor(now), _minor(then)
+    if other == major and minor <= next_minor <= minor + 1 and now != then:
+        return ""
+    if (other, next_minor) < (major, minor):
+        return (
+            f"etcd {now} → {then}: the cluster's version only goes up (a member of {then} "
+            f"ends with 'cluster cannot be downgraded' once all members ran {now})\n\n"
+            f"hint: start with {then} (--etcd, or the image) and let a part of the nodes go up "
+            "and back"
+        )
+    if now == then:
+        return f"both binaries are etcd {now}\n\nhint: give another version"
+    return f"etcd {now} → {then}: one minor version at a time\n\nhint: go through those between"
+
+
+def _tagged(image: str) -> str:
+    """The version in an image's tag, "" if it has none."""
+    match = TAGGED.search(image.partition("@")[0])
+    return "" if match is None else match[1]
 
 
 def _minor(version: str) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from aetcd import rpc
 
 from seatrial.errors import Unavailable
 from seatrial.target import Node
-from seatrial.targets.etcd.channel import RpcError, StatusCode, open_channel
+from seatrial.targets.etcd.channel import RpcError, StatusCode, host, open_channel
 from seatrial.targets.etcd.status import status, statuses
 
 #: One call. Defragmentation copies the whole backend.
@@ -42,17 +42,23 @@ async def _call(node: Node, method: str, request: Any, answer: Any, timeout_s: f
 
 
 async def members(cluster: Sequence[Node]) -> Mapping[str, str]:
-    """Who is a member, by the leader's answer: name (peer address until it started) → id in hex.
+    """Who is a member, by the leader's answer: name of the node → id in hex.
 
-    Raises `Unavailable` if there is no leader, or it does not answer.
+    A member may be called otherwise than the node (on Kubernetes it has its pod's name), so it is
+    known by the id that the node gives for itself, or by its peer address; one that is no node of
+    ours goes by its own name, or its address until it has one. Raises `Unavailable` if there is
+    no leader, or it does not answer.
     """
     request = rpc.MemberListRequest(linearizable=True)
     answer = await _insist(cluster, "Cluster/MemberList", request, rpc.MemberListResponse)
+    by_id = {one.member_id: one.name for one in await statuses(cluster, CALL_TIMEOUT_S / 2)}
     by_address = {_peer_url(node): node.name for node in cluster}
     found = {}
     for member in answer.members:
-        address = member.peerURLs[0]
-        found[member.name or by_address.get(address, address)] = f"{member.ID:x}"
+        ours = by_id.get(member.ID) or next(
+            (by_address[url] for url in member.peerURLs if url in by_address), ""
+        )
+        found[ours or member.name or member.peerURLs[0]] = f"{member.ID:x}"
     return found
 
 
@@ -134,4 +140,4 @@ async def defragment(node: Node) -> None:
 
 
 def _peer_url(node: Node) -> str:
-    return f"http://{node.address}:{node.ports['peer']}"
+    return f"http://{host(node)}:{node.ports['peer']}"

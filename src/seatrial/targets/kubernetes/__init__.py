@@ -17,45 +17,25 @@ import jinja2
 import yaml
 from pydantic import Field, StringConstraints
 
-from seatrial.errors import UsageError
 from seatrial.settings import Settings
 from seatrial.target import Placement
+from seatrial.targets.kubernetes.running import Running, RunningNode, found
 from seatrial.verdict import Json
+
+__all__ = ["OnKubernetes", "Running", "RunningNode", "found", "render", "stateful", "stem"]
 
 #: A StatefulSet's name is in a label of its pods together with a hash of eleven characters.
 NAME_MAX = 40
 HASH_CHARS = 8
 #: In every pod that we make: the database, and a shell beside it that sees its processes.
 NODE, PROBE = "node", "probe"
+#: Where a template mounts a node's data, in the container `node`.
+VOLUMES = {"etcd": "/seatrial/data", "mariadb-galera": "/var/lib/mysql"}
 #: Image of the container `probe`; it needs a shell, and Python with seatrial in it.
 PROBE_IMAGE = "ghcr.io/seatrial/seatrial:0.1.0"
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
 Image = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][-a-zA-Z0-9_./:@]*$")]
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
-]
-
-
-class RunningNode(Settings):
-    """A node of a cluster that runs: its pod, and where clients reach it ("": the pod's own)."""
-
-    pod: Name
-    address: str = ""
-
-
-class Running(Settings):
-    """A cluster that somebody else made; it is never changed and never removed.
-
-    `nodes` are in the order of the trial's n1, n2, … `container` (with a shell) and `process` are
-    needed only by faults that send signals.
-    """
-
-    namespace: Name
-    nodes: tuple[RunningNode, ...] = Field(min_length=1)
-    ports: Mapping[str, int]
-    container: str = ""
-    process: str = ""
 
 
 class OnKubernetes(Settings):
@@ -91,24 +71,6 @@ def render(template: str, values: Mapping[str, Any]) -> tuple[Mapping[str, Json]
     return tuple(cast(Mapping[str, Json], one) for one in documents if one)
 
 
-def found(running: Running, nodes: Sequence[str]) -> Placement:
-    """Where the nodes of a running cluster are; raises `UsageError` if it has another size."""
-    if len(running.nodes) != len(nodes):
-        raise UsageError(
-            f"the running cluster has {len(running.nodes)} nodes, the trial {len(nodes)}\n\n"
-            f"hint: --nodes {len(running.nodes)}"
-        )
-    named = dict(zip(nodes, running.nodes, strict=True))
-    return Placement(
-        namespace=running.namespace,
-        pods={name: node.pod for name, node in named.items()},
-        addresses={name: node.address for name, node in named.items()},
-        ports=dict(running.ports),
-        container=running.container,
-        process=running.process,
-    )
-
-
 def stateful(
     template: str,
     values: OnKubernetes,
@@ -141,6 +103,8 @@ def stateful(
         container=PROBE,
         process=process,
         objects=render(template, given),
+        volume=VOLUMES.get(template, ""),
+        node=NODE,
     )
 
 

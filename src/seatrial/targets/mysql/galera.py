@@ -216,7 +216,7 @@ class GaleraTarget:
         """A StatefulSet and its headless Service, or the cluster that runs already."""
         values = self.settings.kubernetes
         if values.running is not None:
-            return kubernetes.found(values.running, nodes)
+            return kubernetes.found(values.running, nodes, PORTS)
         return kubernetes.stateful(
             self.name,
             values,

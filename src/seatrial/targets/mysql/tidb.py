@@ -173,7 +173,7 @@ class TidbTarget:
         """A TidbCluster; the trial's nodes are the pods of `part`, clients speak to TiDB."""
         values, part = self.settings.kubernetes, self.settings.part
         if values.running is not None:
-            return kubernetes.found(values.running, nodes)
+            return kubernetes.found(values.running, nodes, PORTS, apart=part != "tidb")
         name = kubernetes.stem(run, self.name)
         sizes = {"tidb": len(nodes), "tikv": values.tikv, "pd": values.pd}
         sizes[part] = len(nodes)

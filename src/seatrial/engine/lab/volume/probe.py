@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from seatrial.fault import DiskCall
+from seatrial.readings import DiskCall
 
 T = TypeVar("T")
 
