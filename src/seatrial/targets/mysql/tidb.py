@@ -32,6 +32,8 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tikv": ("most-leaders", "fewest-leaders"),
     "tidb": ("ddl-owner", "other"),
 }
+#: Where the operator mounts the data of a part, in the container that is called like it.
+VOLUMES: Final[Mapping[str, str]] = {"tikv": "/var/lib/tikv", "pd": "/var/lib/pd"}
 #: Which copies node 1, 2, 3, … reads for its fingerprint (`tidb_replica_read`), in turn.
 COPIES: Final = ("leader", "follower", "leader-and-follower")
 #: Fingerprints are of moments that are whole multiples of this, so that nodes read the same one.
@@ -193,6 +195,8 @@ class TidbTarget:
             },
             ports=PORTS,
             container=kubernetes.PROBE,
+            volume=VOLUMES.get(part, ""),
+            node=part,
             objects=kubernetes.render("tidb", given),
         )
 
