@@ -21,6 +21,7 @@ from seatrial.engine.lab.shaper.stages import make
 from seatrial.fault import Arrivals, Shape, Traffic
 from seatrial.faults import network_options as options_of
 from seatrial.faults import network_proof as proof
+from seatrial.verdict import Json
 
 HEADERS = bytes([0x45]) + bytes(27)
 
@@ -209,3 +210,20 @@ def test_readings_are_json() -> None:
             "offered_bits_per_s": 9,
         }
     }
+
+
+def test_a_link_that_is_worse_than_before_is_named() -> None:
+    """More lost, or slower; but a line that was filled loses by itself."""
+
+    def read(arrived: int, median_ms: float, **more: Json) -> dict[str, Json]:
+        return {"sent": 100, "arrived": arrived, "latency_ms": {"median": median_ms}, **more}
+
+    before = {"a → b": read(99, 1.0), "b → a": read(90, 4.0), "a → c": read(60, 900.0)}
+    assert proof.worse(before, before) == []
+    now = {"a → b": read(90, 1.0), "b → a": read(90, 14.0), "c → a": read(0, 0.0)}
+    assert proof.worse(before, now) == [
+        "a → b: 10% of the packets lost, 1% before",
+        "b → a: packets take 14.0 ms, 4.0 ms before",
+    ]
+    assert proof.worse(before, {"a → b": read(50, 500.0, bits_per_s=1000)}) == []
+    assert proof.worse({"a → b": {"sent": 100, "arrived": 0}}, before) == []

@@ -370,10 +370,21 @@ def test_pause_is_a_signal_sent_inside_of_the_pod(
     assert [proof.seen for proof in proofs] == [True, True]
 
 
+@pytest.mark.parametrize(("leaders", "victim"), [(["n1"], "n1"), (["n1", "n3"], "n3")])
 def test_the_nemesis_of_every_engine_carries_it_out(
-    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, tmp_path: Path
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: ThreePods,
+    tmp_path: Path,
+    leaders: list[str],
+    victim: str,
 ) -> None:
-    """The same code as in the lab, with this engine's kinds: a leader is killed, evidence stays."""
+    """The same code as in the lab, with this engine's kinds: a leader is killed, evidence stays.
+
+    Where another is leader by the time that it was looked at, that one is killed instead.
+    """
+    target.leaders = leaders
     fault = planned("kill", victims="leader").model_copy(update={"duration_s": 0.2})
     ops: list[Op] = []
 
@@ -396,11 +407,15 @@ def test_the_nemesis_of_every_engine_carries_it_out(
 
     asyncio.run(act())
     evidence = Evidence.model_validate_json((tmp_path / "fault-1.json").read_text())
-    assert (evidence.victims, evidence.error) == (("n1",), None)
+    assert (evidence.victims, evidence.error) == ((victim,), None)
     assert evidence.effect is not None and evidence.effect.seen
     assert evidence.recovery is not None and evidence.recovery.seen
     assert [op.f for op in ops] == ["inject", "inject", "heal", "heal"]
     assert len(mesh.gone) == 1
+    asked = [f"{method} {path.partition('?')[0]}" for method, path, _ in cluster.requests]
+    assert asked.index(f"GET {pod_path(victim)}") < asked.index(f"POST {PODCHAOS}")
+    before: Any = evidence.effect.measured["before"]
+    assert before["answered_before"] == {victim: True}, "it was looked at before"
 
 
 def test_heal_everything_finds_what_another_step_left(

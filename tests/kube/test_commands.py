@@ -265,11 +265,12 @@ def test_reap_takes_what_is_over_or_gone_and_leaves_what_runs(
 def test_reap_takes_down_the_target_of_a_run_that_was_terminated(
     cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Such a Workflow has no exit handler; one that kept its target on purpose keeps it."""
+    """Such a Workflow has no exit handler; one whose handler succeeded has had its say."""
+    handler = {"name": f"{RUN.name}.onExit.teardown(0)", "displayName": "teardown(0)"}
     runs_of = {
         "terminated": (),
-        "red": (node("teardown", "Failed"),),
-        "kept": ({**node("teardown", "Skipped"), "type": "Skipped"},),
+        "torn": ({**node("", "Failed"), **handler},),
+        "kept": ({**node("", "Succeeded"), **handler},),
     }
     sets = paths.collection("apps/v1", "StatefulSet", NAMESPACE)
     claims = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
@@ -280,12 +281,12 @@ def test_reap_takes_down_the_target_of_a_run_that_was_terminated(
         for where in (sets, claims):
             cluster.put(where, {"metadata": {"name": name, "labels": {"seatrial/run": name}}})
     assert main(["reap", "--engine", "argo", "--dry-run"]) == 0
-    told = "there is: StatefulSet terminated of terminated, which was terminated"
+    told = "there is: StatefulSet terminated of terminated, which is over"
     assert told in capsys.readouterr().out
     assert main(["reap", "--engine", "argo"]) == 0
     for where in (sets, claims):
         left = [path for path in cluster.objects if path.startswith(where)]
-        assert left == [f"{where}/red", f"{where}/kept"]
+        assert left == [f"{where}/kept"]
 
 
 # ── fetch ────────────────────────────────────────────────────────────────────────────────────

@@ -59,6 +59,8 @@ def cluster(cases: Iterable[str]) -> Grants:
     """Making and removing the targets and faults of `cases`."""
     made: Grants = {
         **load(),
+        # The trial's board goes with its target.
+        (CORE, "configmaps"): ("get", "list", "create", "update", "delete"),
         (CORE, "pods"): READ,
         (CORE, "pods/log"): ("get",),
         # Pausing a process, measuring a link: commands inside of a target's pod.

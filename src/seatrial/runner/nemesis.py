@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial import faults as shelf
+from seatrial.errors import SeatrialError
 from seatrial.fault import FaultKind, Foresees, PlannedFault, Proof, World
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.runner import lever
@@ -25,6 +26,8 @@ ACT_TIMEOUT_S = 20.0
 PROOF_TIMEOUT_S = 30.0
 ROLE_TIMEOUT_S = 5.0
 ROLE_POLL_S = 0.1
+#: How often a role that moves while its holder is looked at is looked up anew.
+ROLE_TRIES = 5
 #: How late a fault may begin because one before it on the same victims heals late.
 FREE_TIMEOUT_S = 30.0
 #: How long other faults may go on before recovery is measured beside them.
@@ -86,18 +89,10 @@ class Nemesis:
             self._keep(left_out)
             return
         kind = self._kinds(fault.kind)
-        victims = fault.nodes or await self._resolve(fault, kind, stop)
-        if not victims:
-            error = f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken"
-            self._keep(Evidence(fault=fault, error=error))
-            return
-        acting = Acting(fault.kind, _touches(kind, fault), tuple(victims))
-        if not await self._until_free(fault, acting):
-            error = f"{', '.join(victims)} still had another fault after {FREE_TIMEOUT_S:g} s"
+        victims, error = await self._choose(fault, kind, stop)
+        if error:
             self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
-        if isinstance(kind, Foresees):
-            await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
         if (left_out := self._halts.left_out(fault)) is not None:
             await self._company.leave(fault.id)
             self._keep(left_out)
@@ -114,6 +109,43 @@ class Nemesis:
             del self._alive[fault.id]
             await self._company.leave(fault.id)
         await self._prove_recovery(kind, evidence)
+
+    async def _choose(
+        self, fault: PlannedFault, kind: FaultKind, stop: asyncio.Event
+    ) -> tuple[tuple[str, ...], str]:
+        """The victims, free of others' faults and looked at; or why there are none.
+
+        A kind that looks first takes its time, in which a role can move: then it is chosen anew.
+        """
+        for _ in range(ROLE_TRIES):
+            victims = tuple(fault.nodes or await self._resolve(fault, kind, stop))
+            if not victims:
+                return (
+                    (),
+                    f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken",
+                )
+            if not await self._until_free(
+                fault, Acting(fault.kind, _touches(kind, fault), victims)
+            ):
+                late = f"still had another fault after {FREE_TIMEOUT_S:g} s"
+                return victims, f"{', '.join(victims)} {late}"
+            if not isinstance(kind, Foresees):
+                return victims, ""
+            await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
+            if fault.nodes or stop.is_set() or await self._still(fault, victims):
+                return victims, ""
+            await self._company.leave(fault.id)
+        return (
+            (),
+            f"the role {fault.victims} moved each of {ROLE_TRIES} times that it was looked up",
+        )
+
+    async def _still(self, fault: PlannedFault, victims: Sequence[str]) -> bool:
+        """Whether the victims play the role; True where nobody can say, `inject` insists then."""
+        try:
+            return set(victims) <= set((await self._locate()).get(fault.victims, ()))
+        except (OSError, SeatrialError):  # a time-out is an OSError
+            return True
 
     async def _inject(self, kind: FaultKind, evidence: Evidence) -> Evidence:
         fault, victims = evidence.fault, evidence.victims

@@ -69,6 +69,10 @@ class ConfigMapBoard:
             return True
         raise Unavailable(f"the board refused {name} {WRITES_MAX} times")
 
+    async def remove(self) -> None:
+        """Take the board away; what is gone already is fine."""
+        await self._api.delete(f"{self._maps}/{self._name}")
+
     async def read(self, name: str) -> Notice | None:
         """The notice of that name."""
         return (await self.read_all()).get(name)

@@ -112,7 +112,7 @@ class Measured:
         """The proof of healing must hold before anything is made."""
         if self.kind.touches == "network":
             await cluster.links.calibrate()
-        world = await see(cluster)
+        world = await see(cluster, self.victims)
         if self.kind.touches not in ("network", "process"):
             unseen = [node for node in self.victims if world.pid(node) is None]
             if unseen:
@@ -130,12 +130,16 @@ class Measured:
     async def acts(self, cluster: ClusterWorld) -> Proof:
         """By the shelf's proof."""
         await self._look_up(cluster)
-        return await self.kind.prove_injected(await see(cluster), self.fault, self.victims)
+        return await self.kind.prove_injected(
+            await see(cluster, self.victims), self.fault, self.victims
+        )
 
     async def ended(self, cluster: ClusterWorld) -> Proof:
         """By the shelf's proof, and links are no worse than before."""
         await self._look_up(cluster)
-        proof = await self.kind.prove_healed(await see(cluster), self.fault, self.victims)
+        proof = await self.kind.prove_healed(
+            await see(cluster, self.victims), self.fault, self.victims
+        )
         worse = network_proof.worse(_links_of(self._before), _links_of(proof.measured))
         if proof.seen and worse:
             return Proof(False, f"not as before: {'; '.join(worse)}", proof.measured)
@@ -295,10 +299,30 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
         return AllOf([of(part, victims, placement, target) for part in parts])
     if fault.kind == "network":
         return OnConnections(victims)
+    if fault.kind in ("dns", "http"):
+        return _on_service(fault, victims, placement)
     return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 _NOTHING_LIKE_IT: Final = "no probe measures what this {kind} does"
+
+
+def _on_service(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
+    """Names and messages; imported late, as few plans have such faults."""
+    from seatrial.engine.argo import services
+    from seatrial.faults.chaos import dns, http
+    from seatrial.faults.chaos.catalogue import FAMILIES
+
+    action = FAMILIES[fault.kind].read(fault.options)
+    if isinstance(action, dns.DnsAction):
+        names = services.names_of(action, placement)
+        if not names:
+            return Unseen("none of the names that its patterns mean is known to resolve")
+        return services.OnNames(victims, names, isinstance(action, dns.Random))
+    assert isinstance(action, http.HttpAction)
+    if action.tls is not None:
+        return Unseen("the probe speaks plain HTTP, and this fault is on HTTPS")
+    return services.OnMessages(victims, action)
 
 
 def _why_not(fault: PlannedFault, placement: Placement, target: Target) -> str:

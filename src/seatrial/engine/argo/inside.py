@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from seatrial.engine.argo import paths
@@ -16,6 +17,18 @@ COMMAND_S = 15.0
 STDOUT, STDERR = 1, 2
 #: How long the last word of a command that hears nothing any more is waited for.
 LAST_WORD_S = 1.0
+#: How long a container that is started again is waited for, and how soon it is tried anew.
+START_S: Final = 20.0
+START_POLL_S: Final = 0.5
+#: What API server, container runtime and kernel say of a container that does not run now, or
+#: for which another one stands in (as while Chaos Mesh lets a pod fail).
+ABSENT: Final = (
+    "container not found",
+    "executable file not found",
+    "no running task found",
+    "is not running",
+    "cannot exec in a stopped",
+)
 
 #: Prints `PID STATE START` for each process of the name $1 (fields 1, 3 and 22 of its stat).
 FIND = (
@@ -26,15 +39,34 @@ FIND = (
 SIGNAL = 'kill -"$1" "$2"'
 
 
+def is_absent(error: Exception) -> bool:
+    """Whether a command was not begun because its container does not run at this moment."""
+    return isinstance(error, ApiError) and any(word in str(error) for word in ABSENT)
+
+
 def command(
-    api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], timeout_s: float
+    api: Api,
+    namespace: str,
+    pod: str,
+    container: str,
+    argv: Sequence[str],
+    timeout_s: float,
+    patience_s: float = START_S,
 ) -> str:
     """Carry out a command in a container; what it wrote. This call waits, and stands still.
 
-    Raises `ApiError`: the pod is gone, the command is not there, failed, or took too long.
+    A container that does not run is waited for: another fault may be on its pod, or have just
+    ended. Raises `ApiError`: the pod is gone, the command is not there, failed, or took too long.
     """
-    with contextlib.closing(Session(api, namespace, pod, container, argv)) as session:
-        return session.rest(timeout_s)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            with contextlib.closing(Session(api, namespace, pod, container, argv)) as session:
+                return session.rest(timeout_s)
+        except ApiError as error:
+            if not is_absent(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(START_POLL_S)
 
 
 class Session:

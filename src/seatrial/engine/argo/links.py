@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,10 @@ def _acts(found: Object) -> bool:
     return chaos.is_injected(found) and not ended
 
 
+class _NoPod(Unavailable):
+    """A node's pod is not there, or has no address yet."""
+
+
 class Links:
     """The links of one cluster, as a step sees them."""
 
@@ -137,8 +142,7 @@ class Links:
         """
         every = tuple(permutations(self._nodes, 2))
         before = await self.look_up()
-        there = await self._pods()
-        raw = await self._exchange(dict.fromkeys(every, BASELINE), there)
+        raw, there = await self._patiently(dict.fromkeys(every, BASELINE))
         if before != await self.look_up():
             before = Books(before.cuts, {**before.shapes, **self.books.shapes})
         machines = {node: pod.machine or node for node, pod in there.items()}
@@ -147,8 +151,7 @@ class Links:
 
     async def measure(self, traffic: Mapping[Link, Traffic]) -> Mapping[Link, Arrivals]:
         """What becomes of datagrams; the books are read anew at the end."""
-        there = await self._pods()
-        raw = await self._exchange(traffic, there)
+        raw, there = await self._patiently(traffic)
         await self.look_up()
         return self._on_one_axis(raw, there)
 
@@ -189,9 +192,24 @@ class Links:
         for node, pod in zip(self._nodes, found, strict=True):
             if pod is None or "." not in pod.address:
                 what = "no pod" if pod is None else f"address {pod.address!r}"
-                raise Unavailable(f"{node} has {what}: datagrams go between pods over IPv4")
+                raise _NoPod(f"{node} has {what}: datagrams go between pods over IPv4")
             there[node] = pod
         return there
+
+    async def _patiently(
+        self, traffic: Mapping[Link, Traffic]
+    ) -> tuple[dict[Link, Arrivals], dict[str, PodState]]:
+        """Exchange once all pods are there: a fault that is on one of them beside this one ends."""
+        deadline = time.monotonic() + inside.START_S
+        while True:
+            try:
+                there = await self._pods()
+                return await self._exchange(traffic, there), there
+            except Unavailable as error:
+                waits = isinstance(error, _NoPod) or inside.is_absent(error)
+                if not waits or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(inside.START_POLL_S)
 
     async def _exchange(
         self, traffic: Mapping[Link, Traffic], there: Mapping[str, PodState]

@@ -51,7 +51,7 @@ def of_plan(
     `own` is the trial's namespace; `made` are the kinds that its target is made of.
     `target_namespace` is "" for one whose pods are not known.
     """
-    found = _rights(own, "", "configmaps", ("get", "create", "update"))
+    found = _rights(own, "", "configmaps", ("get", "create", "update", "delete"))
     if target_namespace:
         found += _rights(target_namespace, "", "pods", ("get", "list", "watch"))
         found += _rights(target_namespace, "", "pods/log", ("get",))

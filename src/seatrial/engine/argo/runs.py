@@ -10,6 +10,7 @@ import asyncio
 import base64
 import gzip
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,14 +26,17 @@ from seatrial.verdict import Json
 
 #: On the trials of a campaign: the name of its Workflow.
 CAMPAIGN_LABEL: Final = "seatrial/campaign"
-#: The exit handler's last node.
-TEARDOWN: Final = "teardown"
+#: The exit handler's last node, as `NodeState.task` calls it.
+TEARDOWN: Final = "exit-teardown"
+#: What Argo appends to the name of an attempt where a node may be tried again.
+ATTEMPT: Final = re.compile(r"\(\d+\)$")
 #: What targets are made of, in the order in which they are removed.
 TARGET_KINDS: Final = (
     ("pingcap.com/v1alpha1", "TidbCluster"),
     ("apps/v1", "StatefulSet"),
     ("v1", "Service"),
     ("v1", "PersistentVolumeClaim"),
+    ("v1", "ConfigMap"),
 )
 #: How often a Workflow is looked at.
 POLL_S: Final = 2.0
@@ -56,6 +60,11 @@ class NodeState:
     ended: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def task(self) -> str:
+        """Its name without the number of the attempt."""
+        return ATTEMPT.sub("", self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
@@ -67,8 +76,8 @@ class WorkflowState:
     phase: str
     message: str
     nodes: tuple[NodeState, ...]
-    #: The node that takes the target down was left out on purpose, or nobody here can know.
-    kept: bool = False
+    #: Its nodes are kept elsewhere: nobody here can know how they ended.
+    offloaded: bool = False
 
     @property
     def ended(self) -> bool:
@@ -77,8 +86,9 @@ class WorkflowState:
 
     @property
     def handled(self) -> bool:
-        """Whether its exit handler came to take the target down, or to keep it."""
-        return any(node.name == TEARDOWN for node in self.nodes) or self.kept
+        """Whether its exit handler took the target down, or kept it on purpose; or may have."""
+        done = (one for one in self.nodes if one.task == TEARDOWN and one.phase == "Succeeded")
+        return self.offloaded or any(done)
 
     @property
     def verdict(self) -> str:
@@ -118,11 +128,7 @@ def state(found: Object) -> WorkflowState:
         phase=status.get("phase", ""),
         message=status.get("message", ""),
         nodes=tuple(sorted(pods, key=lambda one: (one.began, one.name))),
-        kept=bool(status.get("offloadNodeStatusVersion"))  # its nodes are kept elsewhere
-        or any(
-            one.get("displayName") == TEARDOWN and one.get("type") == "Skipped"
-            for one in nodes.values()
-        ),
+        offloaded=bool(status.get("offloadNodeStatusVersion")),
     )
 
 
@@ -273,12 +279,12 @@ async def _healing(api: Api, run: Run, heal_s: float) -> Sequence[chaos.Injury]:
 
 
 async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ...]:
-    """End faults whose Workflow is gone or over, and targets that no exit handler has looked at.
+    """End faults whose Workflow is gone or over, and targets that no exit handler took down.
 
     Gives (what, why it is not cleared or ""). `argo terminate` leaves a Workflow without its exit
-    handler, and the target would stay until the Workflow is deleted; where the handler did run, it
-    kept the target on purpose or said why it could not remove it. What a Workflow that is gone has
-    made, Kubernetes collects. Nothing of one that still runs is touched.
+    handler, and the target would stay until the Workflow is deleted; a handler that failed is made
+    up for. One that succeeded removed the target, or kept it on purpose. What a Workflow that is
+    gone has made, Kubernetes collects. Nothing of one that still runs is touched.
     """
     there = {
         one["metadata"]["name"]: state(one) for one in await api.items(paths.workflows(namespace))
@@ -294,8 +300,8 @@ async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ..
             "" if dry else "; ".join(await chaos.end_all(api, Run(owner, namespace), [injury]))
         )
         found.append((f"{injury.kind} {injury.name} {why}", problem))
-    terminated = [one for one in there.values() if one.ended and not one.handled]
-    for now in terminated:
+    left = [one for one in there.values() if one.ended and not one.handled]
+    for now in left:
         found += await _take_down(api, now, dry)
     return tuple(found)
 
@@ -318,5 +324,5 @@ async def _take_down(api: Api, now: WorkflowState, dry: bool) -> list[tuple[str,
                     await api.delete(f"{where}/{name}")
             except ApiError as error:
                 problem = str(error)
-            told.append((f"{kind} {name} of {now.name}, which was terminated", problem))
+            told.append((f"{kind} {name} of {now.name}, which is over", problem))
     return told

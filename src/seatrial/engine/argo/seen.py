@@ -7,9 +7,10 @@ a pod. So the processes are looked at once, side by side, before a proof begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
+from seatrial.engine.argo import inside
 from seatrial.engine.argo.world import ClusterWorld, Process
 from seatrial.errors import SeatrialError
 from seatrial.fault import World
@@ -40,15 +41,17 @@ class Seen:
         return getattr(self._cluster, name)
 
 
-async def see(cluster: ClusterWorld) -> World:
-    """Look at the processes and the books now."""
+async def see(cluster: ClusterWorld, victims: Collection[str]) -> World:
+    """Look at the processes and the books now; only victims that are not there are waited for."""
     names = cluster.nodes
-    found = await asyncio.gather(*(_process(cluster, node) for node in names))
+    found = await asyncio.gather(
+        *(_process(cluster, node, inside.START_S if node in victims else 0.0) for node in names)
+    )
     return cast(World, Seen(cluster, dict(zip(names, found, strict=True))))
 
 
-async def _process(cluster: ClusterWorld, node: str) -> Process | None:
+async def _process(cluster: ClusterWorld, node: str, patience_s: float) -> Process | None:
     try:
-        return await cluster.process(node)
+        return await cluster.process(node, patience_s)
     except SeatrialError:  # the pod is not there, or nothing can be carried out in it
         return None

@@ -166,14 +166,16 @@ class ArgoSite:
     async def teardown(self, keep: Path | None) -> tuple[str, ...]:
         """Remove what made the target, last first, and wait until it is gone.
 
-        Volumes that a StatefulSet asked for go too. A target that ran before is left alone. `keep`
-        has no meaning here: data stays on volumes, which go with the target.
+        Volumes that a StatefulSet asked for go too, and the trial's board: nobody can repeat a load
+        on what is gone. A target that ran before is left alone, and the board stays. `keep` has no
+        meaning here: data stays on volumes, which go with the target.
         """
         left: list[str] = []
         for body in reversed([self._owned(one) for one in self._placement.objects]):
             left += await _remove(self._api, body)
         if self._placement.objects:
             left += await self._remove_volumes()
+            await self._board.remove()
         return tuple(left)
 
     async def close(self) -> None:

@@ -136,9 +136,9 @@ class ClusterWorld:
         name = signals.Signals(signal).name.removeprefix("SIG")
         await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
 
-    async def process(self, node: str) -> Process | None:
+    async def process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
         """The node's process, without standing still."""
-        return await self.api.run(lambda: self._process(node))
+        return await self.api.run(lambda: self._process(node, patience_s))
 
     async def restart(self, node: str) -> None:
         """The kubelet starts containers; this waits until the node answers, within a bound."""
@@ -147,10 +147,11 @@ class ClusterWorld:
     def excuse(self, node: str, fault: str, excused: bool) -> None:
         """Nobody here takes the end of a process for unplanned but `ArgoSite.unplanned`."""
 
-    def _process(self, node: str) -> Process | None:
+    def _process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
         """The oldest process of the name, by a command in the pod. This call stands still."""
         try:
-            out = self._command(node, inside.FIND, self.placement.process)
+            words = (self.placement.process,)
+            out = self._command(node, inside.FIND, *words, patience_s=patience_s)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -159,7 +160,9 @@ class ClusterWorld:
         found = [Process(int(r[0]), r[1], int(r[2])) for r in rows if len(r) == 3]
         return min(found, key=lambda one: (one.start, one.pid), default=None)
 
-    def _command(self, node: str, script: str, *words: str) -> str:
+    def _command(
+        self, node: str, script: str, *words: str, patience_s: float = inside.START_S
+    ) -> str:
         place = self.placement
         if not place.container or not place.process:
             raise Unavailable(
@@ -168,7 +171,13 @@ class ClusterWorld:
             )
         argv = ["sh", "-c", script, "sh", *words]
         return inside.command(
-            self.api, place.namespace, place.pods[node], place.container, argv, inside.COMMAND_S
+            self.api,
+            place.namespace,
+            place.pods[node],
+            place.container,
+            argv,
+            inside.COMMAND_S,
+            patience_s,
         )
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +258,7 @@ class ClusterWorld:
                 "hint: name volume and process in the target's settings"
             )
         words = [place.process, place.volume, str(times), *methods]
-        told = await self._probe(node, "disk", words, DISK_S)
+        told = await self.probe(node, "disk", words, DISK_S)
         if "why" in told:
             raise Unavailable(f"{node}'s disk was not tried: {told['why']}")
         return {name: tuple(DiskCall(*one) for one in calls) for name, calls in told.items()}
@@ -259,7 +268,8 @@ class ClusterWorld:
 
         How many processors the node may use is not theirs to change: that is left out (0).
         """
-        told = await self._probe(node, "burners", [str(over_s), *WORKERS], over_s)
+        words = [str(over_s), self.placement.process, *WORKERS]
+        told = await self.probe(node, "burners", words, over_s)
         if not {"processes", "over_s", "ran_s", "waited_s", "memory_bytes"} <= set(told):
             raise Unavailable(f"the probe in {node}'s pod did not count: {told.get('why', told)}")
         return Burnt(**told, node_cpus=0)
@@ -270,7 +280,7 @@ class ClusterWorld:
             raise Unavailable(f"{self.target.name} does not tell the time")
         return await self.target.clock_offset(self._nodes[node])
 
-    async def _probe(
+    async def probe(
         self, node: str, program: str, words: Sequence[str], takes_s: float
     ) -> dict[str, Any]:
         """Carry out a program of `inpod` beside the node; what it printed."""
