@@ -197,6 +197,12 @@ class TidbTarget:
             container=kubernetes.PROBE,
             volume=VOLUMES.get(part, ""),
             node=part,
+            beside=tuple(
+                f"{name}-{other}-{number}"
+                for other, size in sizes.items()
+                if other != part
+                for number in range(size)
+            ),
             objects=kubernetes.render("tidb", given),
         )
 
