@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import product
@@ -22,11 +23,10 @@ from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.world import Lab
 from seatrial.targets.etcd.target import PORTS
 from tests.kube.cluster import NAMESPACE, ChaosMesh
-from tests.kube.server import Cluster, Object
+from tests.kube.server import Cluster, Object, Process
 
 T = TypeVar("T")
 START_S = 60.0
-COMMAND_S = 60.0
 PAUSE_IMAGE = "gcr.io/google-containers/pause:latest"
 
 
@@ -80,24 +80,15 @@ class Nodes:
         """Links that the kernel's tables do not lead to their nodes."""
         return self._lab._links.broken()
 
-    def run(self, name: str, argv: list[str]) -> tuple[str, int]:
-        """A command in the node's network; its output and status."""
+    def spawn(self, name: str, argv: list[str]) -> Process:
+        """Start a command in the node's network."""
 
-        def popen(line: Sequence[str]) -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
+        def popen(line: Sequence[str]) -> Process:
+            pipe = subprocess.PIPE
+            return subprocess.Popen([*line], stdin=pipe, stdout=pipe, stderr=pipe)
 
-        process = self.wait(_done(self._lab._links.launch(name, popen, argv)))
-        out, _ = process.communicate(timeout=COMMAND_S)
-        return out.decode(), process.returncode
-
-    def log(self, name: str) -> bytes:
-        """What it said."""
-        return next(node.log_file for node in self._lab.nodes if node.name == name).read_bytes()
+        words = [sys.executable if word == "python" else word for word in argv]
+        return self.wait(_done(self._lab._links.launch(name, popen, words)))
 
     def stop(self) -> None:
         """End them all."""
@@ -128,7 +119,7 @@ class Kubelet(ChaosMesh):
         self.told: Callable[[str, bool], None] = lambda _kind, _harm: None
         self._node: dict[str, str] = {}
         self._threads: list[threading.Thread] = []
-        cluster.command = self._command
+        cluster.spawn = self._spawn
 
     def heard(self, kind: str, path: str, body: Object) -> None:
         """A change of any object."""
@@ -189,10 +180,10 @@ class Kubelet(ChaosMesh):
         for pod in self._node:
             for claim in body["spec"].get("volumeClaimTemplates", []):
                 name = f"{claim['metadata']['name']}-{pod}"
-                made = {**claim, "metadata": {**claim["metadata"], "name": name}}
-                self.cluster.put(
-                    paths.collection("v1", "PersistentVolumeClaim", self.namespace), made
-                )
+                metadata = {**claim["metadata"], "name": name, "namespace": self.namespace}
+                made = {**claim, "metadata": metadata}
+                where = paths.collection("v1", "PersistentVolumeClaim", self.namespace)
+                self.cluster.put(where, made)
         spec = body["spec"]["template"]["spec"]
         self.images = {one["name"]: one["image"] for one in spec["containers"]}
         labels = body["spec"]["template"]["metadata"]["labels"]
@@ -246,10 +237,10 @@ class Kubelet(ChaosMesh):
 
         self.cluster.change(f"{paths.pods(self.namespace)}/{pod}", change)
 
-    def _command(self, pod: str, container: str, argv: list[str]) -> tuple[str, int]:
+    def _spawn(self, pod: str, container: str, argv: list[str]) -> Process | None:
         if self.nodes is None or pod not in self._node:
-            return "no such pod", 1
-        return self.nodes.run(self._node[pod], argv)
+            return None
+        return self.nodes.spawn(self._node[pod], argv)
 
 
 def _restarts(body: Object) -> int:

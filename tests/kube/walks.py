@@ -64,12 +64,17 @@ def plan(*ids: str) -> Plan:
 
 
 def image() -> dict[str, str]:
-    """The variables of the image: those of its Dockerfile, and where the code is here."""
+    """The variables of the image: those of its Dockerfile, and where the code is here.
+
+    `SEATRIAL_WALK_BIN` names the folder of another `seatrial`, for instance one made of a wheel.
+    """
     text = (DEPLOY / "image" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
     said = dict(word.split("=", 1) for word in line.split())
-    here = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**said, "PATH": here, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    said.pop("SEATRIAL_COMPILED")  # what it was compiled to is the image's
+    wheel = os.environ.get("SEATRIAL_WALK_BIN")
+    here = f"{wheel or Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**said, "PATH": here, "PYTHONPATH": "" if wheel else os.environ.get("PYTHONPATH", "")}
 
 
 @dataclass
