@@ -99,10 +99,7 @@ STEPS: tuple[Step, ...] = (
         "heal", "heal", "cluster", "provision", False, 600, "whatever is left of faults is undone"
     ),
     Step("quiesce", "quiesce", "cluster", "load", False, 0, "every node is back, without load"),
-    # It looks for leaks as well, which takes rights on faults and pods.
-    Step(
-        "final-reads", "final-reads", "cluster", "load", False, 0, "the last reads, from every node"
-    ),
+    Step("final-reads", "final-reads", "load", "load", False, 0, "the last reads, from every node"),
     Step(
         "steady-after",
         "steady-after",

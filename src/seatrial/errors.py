@@ -44,6 +44,10 @@ class Unavailable(SeatrialError):
     exit_code = 69
 
 
+class Absent(Unavailable):
+    """There is no cluster to act on: none was made, or it is gone."""
+
+
 class CannotCreate(SeatrialError):
     """An output cannot be written: no permission, no space, a file in the way."""
 

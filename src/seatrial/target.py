@@ -290,6 +290,18 @@ class Images(Versioned, Protocol):
 
 
 @runtime_checkable
+class Clearing(Protocol):
+    """A target on which what earlier trials wrote can be told apart, and taken away."""
+
+    async def clear(self, cluster: Sequence[Node]) -> None:
+        """Remove all that trials have written; raises `Unavailable` where it may not be removed.
+
+        A history begins with nothing written: what an older trial left would be read as an error.
+        """
+        ...
+
+
+@runtime_checkable
 class Rejoining(Protocol):
     """A target that says how a pod of it is started to join a cluster that is there."""
 

@@ -51,6 +51,8 @@ class Evidence(_Data):
     #: How far these moments may be off the trial's axis; 0: the load's own clock; None: unknown.
     clock_bound_ns: int | None = 0
     skipped: str = ""
+    #: How long after its planned moment it began; None if it never did, or nobody noted it.
+    late_s: float | None = None
 
 
 class RampLevel(_Data):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.cli.main import _own_folder
+from seatrial.cli.main import _own_folder, main
 
 
 @pytest.fixture
@@ -37,3 +37,29 @@ def test_a_link_that_somebody_laid_there_is_not_followed(shared: Path) -> None:
     (shared / "compiled").symlink_to(shared / "elsewhere")
 
     assert _own_folder("compiled") != shared / "compiled"
+
+
+def test_an_image_brings_its_compiled_code_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a folder that is not there yet; what is there is newer."""
+    brought, wanted = tmp_path / "image", tmp_path / "numba"
+    brought.mkdir()
+    (brought / "loop.nbi").write_text("one")
+    monkeypatch.setenv("SEATRIAL_COMPILED", str(brought))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(wanted))
+    assert main(["--version"]) == 0
+    assert (wanted / "loop.nbi").read_text() == "one"
+    (brought / "loop.nbi").write_text("two")
+    assert main(["--version"]) == 0
+    assert (wanted / "loop.nbi").read_text() == "one"
+    assert sorted(tmp_path.iterdir()) == [brought, wanted]
+
+
+def test_an_image_without_compiled_code_compiles_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEATRIAL_COMPILED", str(tmp_path / "nothing"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    assert main(["--version"]) == 0
+    assert list(tmp_path.iterdir()) == []

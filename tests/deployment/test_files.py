@@ -131,6 +131,20 @@ def images_of_steps(documents: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+@pytest.mark.skipif(KUBECTL is None or not VALIDATOR, reason="no kubectl, or no CRD validator")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_crds_accept_what_kustomize_makes(tmp_path: Path, overlay: str) -> None:
+    """After patches and image transformers, not only before."""
+    assert KUBECTL is not None
+    command = [KUBECTL, "kustomize", str(DEPLOY / overlay)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    built = [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
+    workflows = [d for d in built if d["apiVersion"].startswith("argoproj.io")]
+
+    assert len(workflows) == 4
+    assert refused(tmp_path, *workflows) == ""
+
+
 def test_each_overlay_knows_where_the_images_are() -> None:
     where = [(DEPLOY / name / "images.yaml").read_text() for name in ("base", "kind", "production")]
 

@@ -29,7 +29,7 @@ from tests.steps.walker import holds
 
 MESSAGE = "/dev/termination-log"
 #: A walk that takes longer hangs.
-WALK_TIMEOUT_S = 400.0
+WALK_TIMEOUT_S = 900.0
 _TAG = re.compile(r"\{\{([^{}]+)\}\}")
 _STATE = re.compile(r"([\w-]+)\.(\w+)")
 GOOD, BAD, ERROR = "Succeeded", "Failed", "Error"
@@ -206,7 +206,7 @@ class Argo:
         }
         for path in self.shared:
             (folder / path.lstrip("/")).mkdir(parents=True)
-        spec = {"root": str(folder / "root"), "own": own, "folder": "/trial"}
+        spec = {"root": str(folder / "root"), "own": own, "environment": environment}
         words = [*container["command"], *container["args"], *self.more.get(pod.name, ())]
         with (folder / "log").open("wb") as log:
             pod.process = subprocess.Popen(
@@ -214,7 +214,6 @@ class Argo:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
                 start_new_session=True,
             )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import product
@@ -22,12 +23,10 @@ from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.world import Lab
 from seatrial.targets.etcd.target import PORTS
 from tests.kube.cluster import NAMESPACE, ChaosMesh
-from tests.kube.server import Cluster, Object
+from tests.kube.server import Cluster, Object, Process
 
 T = TypeVar("T")
 START_S = 60.0
-CLAIMS = paths.collection("v1", "PersistentVolumeClaim", NAMESPACE)
-COMMAND_S = 60.0
 PAUSE_IMAGE = "gcr.io/google-containers/pause:latest"
 
 
@@ -81,24 +80,15 @@ class Nodes:
         """Links that the kernel's tables do not lead to their nodes."""
         return self._lab._links.broken()
 
-    def run(self, name: str, argv: list[str]) -> tuple[str, int]:
-        """A command in the node's network; its output and status."""
+    def spawn(self, name: str, argv: list[str]) -> Process:
+        """Start a command in the node's network."""
 
-        def popen(line: Sequence[str]) -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
+        def popen(line: Sequence[str]) -> Process:
+            pipe = subprocess.PIPE
+            return subprocess.Popen([*line], stdin=pipe, stdout=pipe, stderr=pipe)
 
-        process = self.wait(_done(self._lab._links.launch(name, popen, argv)))
-        out, _ = process.communicate(timeout=COMMAND_S)
-        return out.decode(), process.returncode
-
-    def log(self, name: str) -> bytes:
-        """What it said."""
-        return next(node.log_file for node in self._lab.nodes if node.name == name).read_bytes()
+        words = [sys.executable if word == "python" else word for word in argv]
+        return self.wait(_done(self._lab._links.launch(name, popen, words)))
 
     def stop(self) -> None:
         """End them all."""
@@ -119,8 +109,9 @@ class Kubelet(ChaosMesh):
     Chaos Mesh whose injection is said to be done and is not.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, namespace: str = NAMESPACE) -> None:
         super().__init__(cluster)
+        self.namespace = namespace
         self.folder, self.hosts = folder, folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n", encoding="ascii")
         self.nodes: Nodes | None = None
@@ -128,7 +119,7 @@ class Kubelet(ChaosMesh):
         self.told: Callable[[str, bool], None] = lambda _kind, _harm: None
         self._node: dict[str, str] = {}
         self._threads: list[threading.Thread] = []
-        cluster.command = self._command
+        cluster.spawn = self._spawn
 
     def heard(self, kind: str, path: str, body: Object) -> None:
         """A change of any object."""
@@ -183,34 +174,36 @@ class Kubelet(ChaosMesh):
         service, lines = body["spec"]["serviceName"], []
         for pod, node in self._node.items():
             address = self.nodes.address(node)
-            lines.append(f"{address} {pod}.{service}.{NAMESPACE}.svc\n")
+            lines.append(f"{address} {pod}.{service}.{self.namespace}.svc\n")
         with self.hosts.open("a", encoding="ascii") as file:
             file.writelines(lines)
         for pod in self._node:
             for claim in body["spec"].get("volumeClaimTemplates", []):
                 name = f"{claim['metadata']['name']}-{pod}"
-                made = {**claim, "metadata": {**claim["metadata"], "name": name}}
-                self.cluster.put(CLAIMS, made)
+                metadata = {**claim["metadata"], "name": name, "namespace": self.namespace}
+                made = {**claim, "metadata": metadata}
+                where = paths.collection("v1", "PersistentVolumeClaim", self.namespace)
+                self.cluster.put(where, made)
         spec = body["spec"]["template"]["spec"]
         self.images = {one["name"]: one["image"] for one in spec["containers"]}
         labels = body["spec"]["template"]["metadata"]["labels"]
         for pod, node in self._node.items():
             self.cluster.put(
-                paths.pods(NAMESPACE),
+                paths.pods(self.namespace),
                 {
                     "apiVersion": "v1",
                     "kind": "Pod",
-                    "metadata": {"name": pod, "namespace": NAMESPACE, "labels": labels},
+                    "metadata": {"name": pod, "namespace": self.namespace, "labels": labels},
                     "spec": {**spec, "nodeName": "machine-1"},
                     "status": _status(spec, self.nodes.address(node), True, 0),
                 },
             )
-            self.cluster.texts[f"{paths.pods(NAMESPACE)}/{pod}/log"] = b""
+            self.cluster.texts[f"{paths.pods(self.namespace)}/{pod}/log"] = b""
 
     def _gone(self, body: Object) -> None:
         """The garbage collector: pods go with their StatefulSet, and so do the processes."""
         for pod in self._node:
-            self.cluster.remove(f"{paths.pods(NAMESPACE)}/{pod}")
+            self.cluster.remove(f"{paths.pods(self.namespace)}/{pod}")
         assert self.nodes is not None
         self.left = self.nodes.broken()
         self.nodes.stop()
@@ -227,7 +220,7 @@ class Kubelet(ChaosMesh):
             address, restarts = body["status"]["podIP"], _restarts(body) + 1
             body["status"] = _status(body["spec"], address, False, restarts)
 
-        self.cluster.change(f"{paths.pods(NAMESPACE)}/{pod}", change)
+        self.cluster.change(f"{paths.pods(self.namespace)}/{pod}", change)
 
     def _back(self, pod: str) -> None:
         nodes = self.nodes
@@ -242,12 +235,12 @@ class Kubelet(ChaosMesh):
             address, restarts = body["status"]["podIP"], _restarts(body) + 1
             body["status"] = _status(body["spec"], address, True, restarts)
 
-        self.cluster.change(f"{paths.pods(NAMESPACE)}/{pod}", change)
+        self.cluster.change(f"{paths.pods(self.namespace)}/{pod}", change)
 
-    def _command(self, pod: str, container: str, argv: list[str]) -> tuple[str, int]:
+    def _spawn(self, pod: str, container: str, argv: list[str]) -> Process | None:
         if self.nodes is None or pod not in self._node:
-            return "no such pod", 1
-        return self.nodes.run(self._node[pod], argv)
+            return None
+        return self.nodes.spawn(self._node[pod], argv)
 
 
 def _restarts(body: Object) -> int:

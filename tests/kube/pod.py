@@ -99,8 +99,8 @@ def main() -> NoReturn:
     enter(Path(spec["root"]))
     become(USER)
     syscalls.die_with_parent()
-    os.chdir(spec["folder"])
-    os.execvp(argv[0], argv)
+    os.chdir("/trial")
+    os.execvpe(argv[0], argv, spec["environment"])
 
 
 if __name__ == "__main__":

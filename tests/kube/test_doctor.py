@@ -9,11 +9,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
+from seatrial.cli import doctor
 from seatrial.cli.main import main
 from seatrial.engine.argo import controllers, fetching, paths
 from seatrial.engine.argo.api import Api
@@ -34,9 +36,19 @@ DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>no</Mes
 Rows = dict[str, tuple[str, str, str]]
 
 
+@cache
+def deployed(path: str) -> str:
+    """Objects of a file of deploy/, as JSON."""
+    found = yaml.load_all((DEPLOY / path).read_text(), yaml.CSafeLoader)
+    return json.dumps([*found])
+
+
 @pytest.fixture
-def look(api: Api, capsys: pytest.CaptureFixture[str]) -> Callable[[], Rows]:
-    """What the command says."""
+def look(
+    api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Rows]:
+    """What the command says, with less patience for a server that is busy."""
+    monkeypatch.setattr(doctor, "PATIENCE_S", 0.5)
 
     def rows() -> Rows:
         assert main(["doctor", "--cluster", "--json"]) == 0
@@ -93,13 +105,11 @@ def whole(cluster: Cluster) -> Cluster:
         },
     )
     for path in ("base/rights.yaml", "base/artifacts.yaml", "base/templates.yaml"):
-        for body in yaml.load_all((DEPLOY / path).read_text(), yaml.CSafeLoader):
+        for body in json.loads(deployed(path)):
             if body["kind"] in ("ServiceAccount", "ConfigMap", "WorkflowTemplate"):
                 where = paths.collection(body["apiVersion"], body["kind"], NAMESPACE)
                 cluster.put(where, body)
-    cluster.rights = access.granted(
-        yaml.load_all((DEPLOY / "base/rights.yaml").read_text(), yaml.CSafeLoader)
-    )
+    cluster.rights = access.granted(json.loads(deployed("base/rights.yaml")))
     key = base64.b64encode(b"key").decode()
     cluster.put(
         paths.collection("v1", "Secret", NAMESPACE),

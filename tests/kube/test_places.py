@@ -18,6 +18,7 @@ from seatrial.engine.site import ClusterRecord, PlacedNode
 from seatrial.errors import Unavailable, UsageError
 from seatrial.fault import PlannedFault
 from seatrial.plan import Plan
+from seatrial.runner.cleared import clear
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.targets.kubernetes import Running, found
 from tests.kube.cluster import RUN, SHORT, ChaosMesh, ThreePods, pod
@@ -162,6 +163,12 @@ def test_clients_that_speak_to_other_pods_need_endpoints() -> None:
         found(running(), NODES, {"sql": 4000}, apart=True)
     place = found(running(endpoints=["a:4000", "b:4001"]), NODES, {"sql": 4000}, apart=True)
     assert [*place.addresses.values()] == ["a", "b", "a"]
+
+
+def test_what_cannot_be_cleared_of_earlier_trials_is_not_loaded() -> None:
+    """Their values would be read as ones that nobody wrote."""
+    with pytest.raises(Unavailable, match="three-pods runs already, and what earlier trials wrote"):
+        asyncio.run(clear(ThreePods(), ()))
 
 
 # ── the plan ─────────────────────────────────────────────────────────────────────────────────

@@ -129,6 +129,7 @@ def test_what_is_measured_in_pods_takes_commands_in_pods() -> None:
         (("partition",), True),
         (("pause",), True),
         (("io-latency",), True),
+        (("clock",), False),
     ):
         plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo", faults=faults))
         wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [])

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from seatrial import targets
 from seatrial.engine.argo import paths
 from seatrial.engine.argo.run import RUN_LABEL
 from seatrial.history.load import load_arrow
@@ -25,6 +26,9 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import Type
 from seatrial.plan import Plan
 from seatrial.runner.quorum import analyse
+from seatrial.target import Placed
+from seatrial.verdict import Json
+from seatrial.workflows.deployment import rights
 from seatrial.workflows.documents import document
 from seatrial.workflows.settings import Settings
 from seatrial.workflows.trial import trial
@@ -60,12 +64,17 @@ def plan(*ids: str) -> Plan:
 
 
 def image() -> dict[str, str]:
-    """The variables of the image: those of its Dockerfile, and where the code is here."""
+    """The variables of the image: those of its Dockerfile, and where the code is here.
+
+    `SEATRIAL_WALK_BIN` names the folder of another `seatrial`, for instance one made of a wheel.
+    """
     text = (DEPLOY / "image" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
     said = dict(word.split("=", 1) for word in line.split())
-    here = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**said, "PATH": here, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    said.pop("SEATRIAL_COMPILED")  # what it was compiled to is the image's
+    wheel = os.environ.get("SEATRIAL_WALK_BIN")
+    here = f"{wheel or Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**said, "PATH": here, "PYTHONPATH": "" if wheel else os.environ.get("PYTHONPATH", "")}
 
 
 @dataclass
@@ -115,13 +124,18 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, wanted: Plan) -> Iterator[Scene]:
-    """A cluster with seatrial's own rights, and a Workflow made of a plan."""
+def scene(
+    folder: Path, wanted: Plan, namespace: str = NAMESPACE, more: Sequence[Object] = ()
+) -> Iterator[Scene]:
+    """A cluster with seatrial's own rights (and `more`), and a Workflow made of a plan.
+
+    `namespace` is that of the target.
+    """
     with Cluster() as cluster:
-        rights = yaml.load_all((DEPLOY / "base/rights.yaml").read_text(), yaml.CSafeLoader)
-        cluster.rights = access.granted(rights)
+        own = yaml.load_all((DEPLOY / "base/rights.yaml").read_text(), yaml.CSafeLoader)
+        cluster.rights = access.granted([*own, *more])
         cluster.groups["chaos-mesh.org"] = tuple(kind.lower() for kind in paths.CHAOS_KINDS)
-        kubelet = Kubelet(cluster, folder)
+        kubelet = Kubelet(cluster, folder, namespace)
         made = document(trial(wanted, Settings()))
         metadata: Any = made["metadata"]
         metadata |= {"name": NAME, "uid": "uid-of-the-workflow"}
@@ -279,12 +293,47 @@ def storeless(folder: Path) -> None:
         nothing_left(found)
 
 
+def running(folder: Path) -> None:
+    """Somebody's etcd in another namespace: found by its labels, broken, healed, and left."""
+    where, kinds = "production", ["kill"]
+    theirs = targets.make("etcd")
+    assert isinstance(theirs, Placed)
+    place = theirs.place(("n1", "n2", "n3"), "theirs", where)
+    selector = "app.kubernetes.io/instance=theirs-etcd"
+    settings: dict[str, Json] = {
+        "kubernetes": {"running": {"namespace": where, "selector": selector}}
+    }
+    wanted = plan("fault-1")
+    target = wanted.target.model_copy(update={"settings": settings})
+    more = rights.there(Settings(), where, kinds)
+    with scene(folder, wanted.model_copy(update={"target": target}), where, more) as found:
+        theirs_all: list[Object] = [dict(body) for body in place.objects]
+        for body in theirs_all:
+            found.cluster.put(paths.collection_of(body), body)
+        found.kubelet.settle()
+        workflow = found.walk()
+        assert workflow["status"]["phase"] == "Succeeded", found.argo.story()
+        said = found.argo.pods["exit-teardown"].said
+        assert "it ran before, and is left as it is" in said, found.argo.story()
+        assert found.kubelet.nodes is not None
+        assert all(map(found.kubelet.nodes.ready, found.kubelet.nodes.names))
+        assert found.left() == [], found.argo.story()
+        for body in theirs_all:
+            path = f"{paths.collection_of(body)}/{body['metadata']['name']}"
+            assert path in found.cluster.objects
+        used = {
+            one.verb for one in found.cluster.used["seatrial-cluster"] if one.namespace == where
+        }
+        assert used <= {"get", "list", "watch"}, used
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "green": green,
     "red": red,
     "unproven": unproven,
     "stopped": stopped,
     "storeless": storeless,
+    "running": running,
 }
 
 

@@ -267,6 +267,23 @@ def test_planned_faults_without_evidence_keep_a_trial_from_being_valid(
     assert "left no evidence" in judgement.cause
 
 
+def test_a_fault_that_began_late_is_told_and_no_less_valid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stored(tmp_path)
+    plan = Plan.model_validate_json(folder.plan.read_text())
+    plan = plan.model_copy(update={"faults": (FAULT,), "steady_states": ()})
+    write_text(folder.plan, plan.to_text())
+    for late_s, told in ((judge.LATE_S + 3.1, True), (judge.LATE_S / 2, False)):
+        text = evidence(late_s=late_s).model_dump_json()
+        write_text(folder.evidence / "fault-1.json", text)
+        judgement = judged(folder, monkeypatch, Content)
+        assert judgement.verdict is Validity.VALID, judgement.cause
+        assert ("fault-1 began 4.1 s late" in judgement.cause) is told
+        (part,) = judgement.faults
+        assert part.document["late_s"] == late_s
+
+
 def test_what_is_kept_is_the_agreed_document_and_the_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

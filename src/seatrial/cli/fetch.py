@@ -46,6 +46,19 @@ def fetch(
     verdict; 66 if nothing is kept of it, 69 if the store cannot be read, 73 if the folder is there.
     """
     folder = store / workflow
+    state = brought(context, namespace, workflow, folder, endpoint)
+    if as_json:
+        document = {"trial": str(folder), "verdict": state.verdict, "cause": state.sentence}
+        click.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        click.echo(f"{folder}: {state.verdict} on the cluster")
+    return STATUS[state.verdict]
+
+
+def brought(
+    context: str | None, namespace: str, workflow: str, folder: Path, endpoint: str | None
+) -> WorkflowState:
+    """Bring the trial folder of a Workflow home as `folder`; how the Workflow stands."""
     if folder.exists():
         raise CannotCreate(f"{folder} is there already\n\nhint: seatrial check {folder}")
     from seatrial.engine.argo import fetching, runs
@@ -58,12 +71,7 @@ def fetch(
     brought = fetching.bring(where, fetching.run_prefix(found), folder)
     progress(f"{len(brought)} files from {where}")
     _make_whole(folder, fetching.plan_text(found))
-    if as_json:
-        document = {"trial": str(folder), "verdict": state.verdict, "cause": state.sentence}
-        click.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        click.echo(f"{folder}: {state.verdict} on the cluster")
-    return STATUS[state.verdict]
+    return state
 
 
 def _make_whole(folder: Path, plan: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import json
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -120,7 +121,8 @@ def _find_room_for_compiled_code() -> None:
     Numba, which keeps them beside the source or in the user's cache, gives up where it cannot
     write to either (a container with a read-only root and a user of its own).
     """
-    if os.environ.get("NUMBA_CACHE_DIR"):
+    if wanted := os.environ.get("NUMBA_CACHE_DIR"):
+        _bring_compiled_code(Path(wanted))
         return
     package = Path(__file__).resolve().parent.parent
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -128,6 +130,21 @@ def _find_room_for_compiled_code() -> None:
         home = home.parent
     if not os.access(package, os.W_OK) and not os.access(home, os.W_OK):
         os.environ["NUMBA_CACHE_DIR"] = str(_own_folder(f"seatrial-compiled-{os.getuid()}"))
+
+
+def _bring_compiled_code(wanted: Path) -> None:
+    """Copy the compiled checkers that an image has into a folder that is not there yet.
+
+    Numba reads compiled code from a folder only that it can write to, and an image's root cannot
+    be written. Without them each pod compiles what it judges with, for up to a minute.
+    """
+    brought = os.environ.get("SEATRIAL_COMPILED")
+    if brought and not wanted.exists():
+        part = wanted.with_name(f"{wanted.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):  # then they are compiled
+            shutil.copytree(brought, part)
+            part.rename(wanted)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _own_folder(name: str) -> Path:

@@ -120,8 +120,8 @@ def workflows_of(
     chosen = planning.overrides(
         target, "argo", faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
-    settings, cron = _settings(
-        _read(file) if file is not None else {},
+    settings, cron = settings_of(
+        file,
         schedules,
         timezone,
         namespace=namespace,
@@ -154,10 +154,7 @@ def _rights(as_json: bool, **given: Any) -> str:
         kinds = tuple(name for name, entry in FAULTS.items() if entry.only != "lab")
     for name in kinds:
         _ = FAULTS[name]
-    file = given["file"]
-    settings, _cron = _settings(
-        _read(file) if file is not None else {}, (), None, namespace=given["namespace"]
-    )
+    settings, _cron = settings_of(given["file"], (), None, namespace=given["namespace"])
     made = rights.there(settings, namespace, kinds)
     return "".join(map(documents.to_json, made)) if as_json else documents.to_yaml(*made)
 
@@ -268,8 +265,8 @@ def _words(option: str, texts: tuple[str, ...]) -> str:
     return " ".join(texts)
 
 
-def _settings(
-    values: dict[str, object],
+def settings_of(
+    file: Path | None,
     schedules: tuple[str, ...],
     timezone: str | None,
     **given: object,
@@ -277,6 +274,7 @@ def _settings(
     """The file's settings, changed by the options that were given."""
     from seatrial.workflows.settings import Cron, Settings
 
+    values = _read(file) if file is not None else {}
     times = values.pop("cron", {})
     if not isinstance(times, dict):
         raise UsageError(

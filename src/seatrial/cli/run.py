@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from seatrial.cli import planning, words
-from seatrial.errors import Interrupted
+from seatrial.errors import Interrupted, UsageError
 from seatrial.runner import display, outside
 from seatrial.runner.store import DEFAULT_STORE
 
@@ -69,6 +69,18 @@ def plan(
     help="Where trials are kept.",
 )
 @click.option("--keep", is_flag=True, help="Keep the nodes' data folders in the trial's folder.")
+@click.option("--namespace", help="Where workflows run (engine argo; default: seatrial).")
+@click.option("--image", help="The image of all steps (engine argo).")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A YAML file with settings of the cluster, as `render` takes it (engine argo).",
+)
+@click.option("--context", metavar="NAME", help="Of the kubeconfig (engine argo).")
+@click.option(
+    "--endpoint", metavar="URL", help="Where the artifact store is reached from here (engine argo)."
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON on standard output.")
 def run(
     case: str,
@@ -84,15 +96,34 @@ def run(
     isolation: str,
     store: Path,
     keep: bool,
+    namespace: str | None,
+    image: str | None,
+    file: Path | None,
+    context: str | None,
+    endpoint: str | None,
     as_json: bool,
 ) -> int:
     """Carry out a trial of CASE and judge it.
+
+    With --engine argo it is a Workflow of a cluster: submitted, followed, fetched and judged here.
 
     Exit status: 0 valid, 1 invalid, 2 unknown, 64 and up: used wrongly or could not start.
     """
     chosen = planning.overrides(
         target, engine, faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
+    if engine == "argo":
+        from seatrial.cli import far
+
+        if keep:
+            raise UsageError(
+                "--keep copies folders of this machine, and nodes of a cluster have none\n\n"
+                "hint: --keep-target on-failure"
+            )
+        where = far.Where(namespace, image, file, context, endpoint)
+        return far.run_there(case, seed, chosen, where, store, as_json=as_json)
+    if namespace or image or file or context or endpoint:
+        raise UsageError("options of a cluster without a cluster\n\nhint: --engine argo")
     made = planning.make(case, seed, chosen)
     outside.check_unavailable(made)
     shown = display.make(quiet=as_json)

@@ -29,14 +29,7 @@ def watch(workflow: str, namespace: str, context: str | None, as_json: bool) -> 
 
 def follow(context: str | None, namespace: str, name: str, *, as_json: bool) -> int:
     """Follow a Workflow to its end; the exit status."""
-    from seatrial.engine.argo import runs
-
-    teller = Teller()
-
-    async def act(api: Api) -> WorkflowState:
-        return await runs.follow(api, namespace, name, teller.tell)
-
-    end = on_cluster(context, act)
+    end = followed(context, namespace, name)
     if as_json:
         document = {
             "workflow": end.name,
@@ -49,6 +42,18 @@ def follow(context: str | None, namespace: str, name: str, *, as_json: bool) -> 
     else:
         click.echo(f"{end.verdict}: {end.sentence.removeprefix(f'{end.verdict}: ')}")
     return STATUS[end.verdict]
+
+
+def followed(context: str | None, namespace: str, name: str) -> WorkflowState:
+    """A Workflow at its end; what happened until then is told as it happens."""
+    from seatrial.engine.argo import runs
+
+    teller = Teller()
+
+    async def act(api: Api) -> WorkflowState:
+        return await runs.follow(api, namespace, name, teller.tell)
+
+    return on_cluster(context, act)
 
 
 class Teller:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seatrial import faults as shelf
+from seatrial.engine.lab.elsewhere import Elsewhere
 from seatrial.engine.lab.world import Lab
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
@@ -25,6 +26,7 @@ from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
 from seatrial.runner import audit
 from seatrial.runner.breaker import Breaker
+from seatrial.runner.cleared import clear
 from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.load import Load
 from seatrial.runner.lookout import Lookout, until_pulled, watched
@@ -35,6 +37,7 @@ from seatrial.runner.remembered import read_budget
 from seatrial.runner.roles import watch_roles
 from seatrial.runner.spending import Spending
 from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
+from seatrial.runner.target_options import runs_already
 from seatrial.runner.watch import Watch
 from seatrial.trial import TrialFolder
 from seatrial.verdict import Json
@@ -122,15 +125,7 @@ class Session:
     async def run(self) -> tuple[str, ...]:
         """All phases; returns what the leak audit found. Always heals and tears down."""
         self.enter("provision")
-        lab = Lab(
-            self.load.target,
-            self.plan.target.nodes,
-            scratch=self.folder.data,
-            logs=self.folder.logs,
-            isolation=self.plan.isolation,
-            seed=self.plan.seed,
-            volumes=shelf.volume_need(self.plan.faults),
-        )
+        lab = self._lab()
         leaks: tuple[str, ...] = ()
         beside = [asyncio.create_task(self._tick()), asyncio.create_task(self._obey_lever())]
         try:
@@ -157,8 +152,26 @@ class Session:
             self.writer.close()
         return leaks
 
-    async def _with_cluster(self, lab: Lab) -> None:
+    def _lab(self) -> Lab | Elsewhere:
+        """The cluster of the trial: made here, or one that runs already."""
+        target, names = self.load.target, self.plan.target.nodes
+        if runs_already(self.plan.target.settings):
+            return Elsewhere(target, names)
+        return Lab(
+            target,
+            names,
+            scratch=self.folder.data,
+            logs=self.folder.logs,
+            isolation=self.plan.isolation,
+            seed=self.plan.seed,
+            volumes=shelf.volume_need(self.plan.faults),
+        )
+
+    async def _with_cluster(self, lab: Lab | Elsewhere) -> None:
         self.enter("prepare")
+        if isinstance(lab, Elsewhere):
+            await clear(self.load.target, lab.nodes)
+            await lab.start()
         await self.load.connect(lab.nodes)
         await self.probing.start(self.load.target, lab.nodes)
         halts = Halts(lambda: forbidden(self.plan))
@@ -189,7 +202,7 @@ class Session:
         await self.probing.end_of_load()
         await self._finish(lab)
 
-    def _watch_roles(self, lab: Lab) -> asyncio.Task[None] | None:
+    def _watch_roles(self, lab: Lab | Elsewhere) -> asyncio.Task[None] | None:
         """Ask who leads, where somebody leads and faults are planned."""
         target, nemesis = self.load.target, self.nemesis
         if "leader" not in target.roles or not self.plan.faults or nemesis is None:
@@ -211,7 +224,7 @@ class Session:
         if self.plan.faults:
             self.end((await until_pulled()).sentence)
 
-    async def _finish(self, lab: Lab) -> None:
+    async def _finish(self, lab: Lab | Elsewhere) -> None:
         """Quiesce and the final reads."""
         phases = self.plan.phases
         if self.stop.is_set():
@@ -223,7 +236,7 @@ class Session:
             self.enter("final-reads", phases.final_timeout_s)
             await bounded_reads(self.load, phases.final_timeout_s, self.stop)
 
-    async def _quiesce(self, lab: Lab) -> None:
+    async def _quiesce(self, lab: Lab | Elsewhere) -> None:
         """Wait until every node answers, all within one bound; who does not is remembered."""
         for silent in await quiesce(lab.world, self.plan.phases.quiesce_timeout_s):
             emit("note", text=silent)
@@ -270,7 +283,7 @@ class _NemesisBeside:
     def __init__(
         self,
         nemesis: Nemesis,
-        lab: Lab,
+        lab: Lab | Elsewhere,
         faults: Sequence[PlannedFault],
         stop: asyncio.Event,
         lookout: Lookout | None,
@@ -282,6 +295,10 @@ class _NemesisBeside:
 
     async def ready(self) -> str:
         return ""
+
+    @property
+    def lead_s(self) -> float:
+        return 0.0
 
     def begin(self, from_ns: int) -> None:
         self._task = asyncio.create_task(

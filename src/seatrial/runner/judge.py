@@ -52,6 +52,8 @@ OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "grou
 SEE_FINGERPRINTS = ("replicas", "stats")
 #: What a checker's time is extended by where it has to be compiled first.
 COMPILE_TIMEOUT_S = 300.0
+#: A fault that begins so much later than planned is told in the verdict's sentence.
+LATE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ def judge_trial(
     states = tuple(steady_state_part(result, calm_s) for result in results)
     if plan.slo is not None:
         notes.append(budget_part(plan.slo, history, folder))
+    notes += _late_note(faults)
     acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -369,6 +372,17 @@ def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part
     return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
 
 
+def _late_note(faults: Sequence[Part]) -> list[Part]:
+    """Faults that began later than planned: what was measured counts, what was planned did not
+    happen so."""
+    late = [
+        f"{part.name} began {seconds:.1f} s late"
+        for part in faults
+        if isinstance(seconds := part.document["late_s"], float) and seconds > LATE_S
+    ]
+    return [Part("moments", Validity.VALID, ", ".join(late))] if late else []
+
+
 def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
     """Why the fault's moments cannot be laid beside the ops', or ""."""
     if seen.clock_bound_ns is None:
@@ -399,6 +413,7 @@ def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) ->
         "clock_bound_s": None
         if seen is None or seen.clock_bound_ns is None
         else seen.clock_bound_ns / 1e9,
+        "late_s": seen.late_s if seen else None,
         "injected": bool(seen and seen.injected_ns is not None),
         "skipped": seen.skipped if seen else "",
         "effect": _proof_document(seen.effect if seen else None),

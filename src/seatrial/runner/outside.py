@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import cast
 
 from seatrial import targets
+from seatrial.engine.argo import orderly
 from seatrial.engine.lab import prometheus, sandbox
+from seatrial.engine.lab.elsewhere import Elsewhere
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.plan import Plan
 from seatrial.runner import audit, judge, lever, remembered, store
 from seatrial.runner.beside import Beside, check_servers
 from seatrial.runner.display import Display
+from seatrial.runner.target_options import runs_already
 from seatrial.safety import closes
-from seatrial.target import PerhapsNotHere
+from seatrial.target import PerhapsNotHere, Target
 from seatrial.trial import RampOutcome, TrialFolder, write_text
 from seatrial.verdict import Json
 
@@ -70,7 +73,7 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     forbid_now(plan, datetime.datetime.now(datetime.UTC))
     check_servers(plan)
     target = targets.make(plan.target.name, plan.target.settings)
-    versions = {plan.target.name: target.version()}
+    versions = _versions(plan, target)
     started = datetime.datetime.now(datetime.UTC)
     left = None if plan.slo is None else remembered.budget(plan.slo, where, started)
     learnt = remembered.learn(plan, where)
@@ -98,6 +101,13 @@ def run_trial(plan: Plan, where: Path, display: Display, *, keep: bool) -> judge
     if outcome.status == "failed" and not folder.history.is_file():
         raise InnerFailure(outcome.reason, outcome.exit_code)
     return finish(folder, display)
+
+
+def _versions(plan: Plan, target: Target) -> Mapping[str, str]:
+    """What the target is; of one that runs already, what its nodes say."""
+    if not runs_already(plan.target.settings):
+        return {plan.target.name: target.version()}
+    return asyncio.run(orderly.versions(target, Elsewhere(target, plan.target.nodes).nodes))
 
 
 def finish(folder: TrialFolder, display: Display) -> judge.Judgement:
@@ -218,5 +228,7 @@ def check_unavailable(plan: Plan) -> None:
             f"engine {plan.engine!r} cannot run this case from here\n\nhint: --engine lab"
         )
     target = targets.make(plan.target.name, plan.target.settings)
+    if runs_already(plan.target.settings):
+        return  # nothing of it is started here
     if isinstance(target, PerhapsNotHere) and (reason := target.why_not_here()):
         raise Unavailable(reason)

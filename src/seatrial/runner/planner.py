@@ -95,7 +95,7 @@ def make_plan(case: Case, seed: int, overrides: Overrides) -> Plan:
         title=case.title,
         intent=case.intent,
         engine=overrides.engine,
-        isolation=overrides.isolation,
+        isolation="none" if _is_elsewhere(settings, overrides) else overrides.isolation,
         seed=seed,
         target=PlannedTarget(name=case.target, nodes=names, settings=settings),
         workload=PlannedWorkload(
@@ -187,6 +187,11 @@ def _placed(states: Sequence[SteadyState], chosen: str | None) -> tuple[SteadySt
         else state
         for state in states
     )
+
+
+def _is_elsewhere(settings: Mapping[str, Json], overrides: Overrides) -> bool:
+    """Whether the load goes from this machine to a cluster that runs already."""
+    return overrides.engine == "lab" and bool(runs_already(settings))
 
 
 def _is_server(chosen: str | None) -> bool:

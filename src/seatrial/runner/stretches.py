@@ -22,6 +22,11 @@ class Harm(Protocol):
         """Wait until the faults that are due first can begin; why there are to be none, or ""."""
         ...
 
+    @property
+    def lead_s(self) -> float:
+        """How long before the stretch of faults begins `begin` is to be called."""
+        ...
+
     def begin(self, from_ns: int) -> None:
         """The stretch of faults begins; their moments count from `from_ns`.
 
@@ -82,9 +87,15 @@ async def run_stretches(
         enter("steady-before", phases.before_s)
         if await until(start_ns + int(phases.before_s * 1e9)) or await harm.ready():
             return
-        from_ns = clock() - int(phases.before_s * 1e9)
+        lead_ns = int(harm.lead_s * 1e9)
+        from_ns = clock() + lead_ns - int(phases.before_s * 1e9)
+        if lead_ns:
+            harm.begin(from_ns)
+            if await until(from_ns + int(phases.before_s * 1e9)):
+                return
         enter("workload", phases.faults_s)
-        harm.begin(from_ns)
+        if not lead_ns:
+            harm.begin(from_ns)
         await until(from_ns + int((phases.before_s + phases.faults_s) * 1e9), over)
         enter("heal")
         healed = await harm.healed()

@@ -8,7 +8,7 @@ from seatrial import faults as shelf
 from seatrial.engine.argo import orderly, rights
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
-from seatrial.target import NeedsTarget, Placed, Target
+from seatrial.target import NeedsTarget, Placed, Placement, Target
 
 
 def check_target(faults: Sequence[PlannedFault], target: Target, nodes: Sequence[str]) -> None:
@@ -35,9 +35,12 @@ def check_place(
     One of which only endpoints are known cannot be broken at all; where commands cannot be carried
     out in the pods, signals cannot be sent and links not be measured.
     """
-    if engine != "argo" or not isinstance(target, Placed):
+    if not isinstance(target, Placed):
         return
     place = target.place(nodes, "run", "namespace")
+    if engine != "argo":
+        _check_here(faults, place, engine)
+        return
     if not faults:
         return
     if not place.breakable:
@@ -58,4 +61,20 @@ def check_place(
             "cluster names no container for them\n\nhint: --target-option "
             "kubernetes.running.container=NAME (one with Python and seatrial in it), and "
             "kubernetes.running.process=NAME for signals"
+        )
+
+
+def _check_here(faults: Sequence[PlannedFault], place: Placement, engine: str) -> None:
+    """A cluster that runs already is loaded from this machine by its endpoints, and no more."""
+    if place.objects:
+        return
+    if engine != "lab" or not all(place.addresses.values()) or place.selector:
+        raise UsageError(
+            f"engine {engine} finds no pods: a cluster that runs is loaded from this machine by "
+            "its endpoints\n\nhint: --endpoints HOST:PORT,… alone, or --engine argo"
+        )
+    if faults:
+        raise UsageError(
+            f"{faults[0].kind!r} cannot be done from this machine to a cluster that runs "
+            "elsewhere\n\nhint: --faults none, or on Kubernetes --engine argo with --selector"
         )

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from seatrial.errors import Unavailable
 from seatrial.target import OpRefused
+from seatrial.targets.mysql import schema
 from seatrial.targets.mysql.client import SqlClient
 from tests.targets.mysql.load import ACCOUNTS, BALANCE, OPENING, OPS, Load, judge
 from tests.targets.mysql.server import ACCESS, BINARY, Server, folder
@@ -110,5 +112,27 @@ def test_no_fail_had_an_effect_and_no_ok_is_lost() -> None:
         assert results["fail"] > 0
         assert results["info"] > 0
         assert any("1213" in error for error in load.errors), "no deadlock was met"
+
+    on_server(body)
+
+
+def test_what_earlier_trials_wrote_is_cleared_and_what_may_be_somebodys_is_not() -> None:
+    async def body(server: Server) -> None:
+        one = client(server)
+        await one.write("k", 1)
+        await schema.clear(server.node, ACCESS, 20.0)
+        await schema.make_schema(server.node, ACCESS, 20.0)
+        assert await one.read("k") is None
+
+        theirs = ACCESS.model_copy(update={"database": "shop"})
+        await schema.make_schema(server.node, theirs, 20.0)
+        await schema.clear(server.node, theirs, 20.0)
+        other = SqlClient(server.node, theirs, "serializable", timeout_s=5.0)
+        await other.write("k", 1)
+        with pytest.raises(Unavailable, match=r"table shop\.registers is not empty"):
+            await schema.clear(server.node, theirs, 20.0)
+        assert await other.read("k") == 1
+        await one.close()
+        await other.close()
 
     on_server(body)

@@ -25,7 +25,7 @@ from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import RUN_LABEL, Run, of_environment
 from seatrial.engine.argo.world import ClusterWorld
 from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
-from seatrial.errors import SeatrialError, Unavailable
+from seatrial.errors import Absent, SeatrialError, Unavailable
 from seatrial.fault import FaultKind, World
 from seatrial.plan import Plan
 from seatrial.target import Node, Placed, Placement, Target
@@ -326,9 +326,7 @@ def _target(plan: Plan, image: str = "") -> Target:
 
 def _placement(target: Target, plan: Plan, run: Run) -> Placement:
     if not isinstance(target, Placed):
-        raise Unavailable(
-            f"target {target.name} cannot be made on Kubernetes\n\nhint: --engine lab"
-        )
+        raise Absent(f"target {target.name} cannot be made on Kubernetes\n\nhint: --engine lab")
     return target.place(plan.target.nodes, run.name, run.namespace)
 
 

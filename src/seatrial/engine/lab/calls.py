@@ -21,7 +21,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from seatrial import errors
-from seatrial.errors import SeatrialError, Unavailable
+from seatrial.errors import Absent, SeatrialError, Unavailable
 
 #: A line is never longer.
 LINE_BYTES_MAX: Final = 1 << 20
@@ -213,9 +213,9 @@ class Channel:
             await self._writer.wait_closed()
 
     async def call(self, on: str, member: Member, args: Mapping[str, Any]) -> Any:
-        """Call a method that waits; raises what it raised, `Unavailable` if the other is gone."""
+        """Call a method that waits; raises what it raised, `Absent` if the other is gone."""
         if self._listener.done():
-            raise Unavailable(GONE)
+            raise Absent(GONE)
         self._number += 1
         number = self._number
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -225,7 +225,7 @@ class Channel:
             await self._writer.drain()
             return _result(await future, member)
         except ConnectionError:
-            raise Unavailable(GONE) from None
+            raise Absent(GONE) from None
         finally:
             self._waiting.pop(number, None)
 
@@ -235,9 +235,9 @@ class Channel:
             self._quick.sendall(_request(0, on, member.name, args))
             line = self._quick_in.readline(LINE_BYTES_MAX)
         except OSError as error:
-            raise Unavailable(f"{GONE}: {error}") from None
+            raise Absent(f"{GONE}: {error}") from None
         if not line:
-            raise Unavailable(GONE)
+            raise Absent(GONE)
         return _result(json.loads(line), member)
 
     async def _listen(self) -> None:
@@ -249,7 +249,7 @@ class Channel:
                     waiting.set_result(answer)
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(Unavailable(GONE))
+                waiting.set_exception(Absent(GONE))
 
 
 class _Proxy:

@@ -21,7 +21,7 @@ from seatrial.engine.lab import keeper, sandbox
 from seatrial.engine.lab.calls import GONE, Channel
 from seatrial.engine.lab.hold import SOCKET, Hold
 from seatrial.engine.site import Board, ClusterRecord, Line, PlacedNode
-from seatrial.errors import CannotCreate, Unavailable
+from seatrial.errors import Absent, CannotCreate, Unavailable
 from seatrial.fault import FaultKind, World
 from seatrial.plan import Plan
 from seatrial.target import Node
@@ -152,7 +152,7 @@ class LabEngine:
         try:
             channel = await _connect(place)
         except OSError as error:
-            raise Unavailable(
+            raise Absent(
                 f"{GONE}: {error.strerror or error}\n\nhint: its lease may have run out "
                 f"({place / keeper.LOG} says more); `seatrial step provision` makes another"
             ) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import Absent, Unavailable
 from seatrial.runner.quiesce import quiesce as quiesced
 from seatrial.runner.steps import notices
 from seatrial.runner.steps.notices import ActingNotice, HealNotice, StopNotice
@@ -26,20 +26,21 @@ _GOES = {"argo": "it goes when the Workflow is deleted", "lab": "it goes when it
 async def heal(step: Step) -> Outcome:
     """Undo all that faults did, say so, and look what is still broken.
 
-    As exit handler it asks the steps that still run to end first, and a cluster that is not there
-    needs no healing.
+    As exit handler it asks the steps that still run to end first, and heals also where they cannot
+    be asked; a cluster that is not there needs no healing.
     """
     try:
         async with step.site() as site:
             if step.exit:
                 wish = StopNotice(reason="the trial ends: its exit handler heals")
-                await notices.post(site.board, notices.STOP, wish)
+                with contextlib.suppress(Unavailable):
+                    await notices.post(site.board, notices.STOP, wish)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(site.heal_everything(), HEAL_TIMEOUT_S)
             await notices.post(site.board, notices.ACTING, ActingNotice())
             leaks = await site.audit()
             await notices.post(site.board, notices.HEAL, HealNotice(leaks=len(leaks)))
-    except SeatrialError as error:
+    except Absent as error:
         if not step.exit:
             raise
         return Outcome.done(f"nothing to heal: {error}".partition("\n")[0])
@@ -64,7 +65,7 @@ async def audit(step: Step) -> Outcome:
     try:
         async with step.site() as site:
             found = AuditRecord(leaks=await site.audit(), unplanned=await site.unplanned())
-    except SeatrialError as error:
+    except Absent as error:
         return Outcome.done(f"nothing to audit: {error}".partition("\n")[0])
     step.rooms.write(step.room, "audit.json", found)
     if found.leaks:
@@ -77,7 +78,7 @@ async def collect(step: Step) -> Outcome:
     try:
         async with step.site() as site:
             names = await site.collect(step.path / "logs")
-    except SeatrialError as error:
+    except Absent as error:
         return Outcome.done(f"nothing to collect: {error}".partition("\n")[0])
     return Outcome.done(f"{len(names)} files collected" if names else "all logs are here already")
 
@@ -96,7 +97,7 @@ async def teardown(step: Step) -> Outcome:
         async with step.site() as site:
             left = await site.teardown(keep)
             stays = site.stays
-    except SeatrialError as error:
+    except Absent as error:
         return Outcome.done(f"nothing to take down: {error}".partition("\n")[0])
     step.rooms.write(step.room, "teardown.json", AuditRecord(leaks=left))
     if left:

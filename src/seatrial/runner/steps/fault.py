@@ -30,7 +30,7 @@ async def fault(step: Step) -> Outcome:
     planned = step.planned_fault()
     stop = asyncio.Event()
     async with step.site() as site:
-        await notices.begin_once(site.board, planned.id, StepNotice(state="ready"))
+        await notices.begin_once(site.board, planned.id, StepNotice(state="starting"))
         load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, step.wait_s)
         line = await LineClient.open(load.line)
         axis = Axis(line)
@@ -43,6 +43,8 @@ async def fault(step: Step) -> Outcome:
                 asyncio.create_task(_obey_lever(stop), name="lever"),
             ]
             try:
+                # Only now: from this word on its moment may be at any time.
+                await notices.post(site.board, planned.id, StepNotice(state="ready"))
                 nemesis = Nemesis(
                     site.world,
                     site.locate,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from seatrial import faults as shelf
+from seatrial import targets
 from seatrial.engine.site import UNKNOWN_AT_BEST, Foretells
 from seatrial.errors import Unavailable
 from seatrial.fault import CLUSTER
 from seatrial.plan import Plan
+from seatrial.runner.cleared import clear
 from seatrial.runner.quiesce import quiesce
 from seatrial.runner.steps.rooms import VersionsRecord
 from seatrial.runner.steps.step import Outcome, Step
+from seatrial.runner.target_options import runs_already
 
 #: How long every node may take until it answers clients.
 PREPARE_TIMEOUT_S = 60.0
@@ -55,9 +58,16 @@ async def provision(step: Step) -> Outcome:
 
 
 async def prepare(step: Step) -> Outcome:
-    """Every node answers clients, and each role of the plan is played by somebody."""
+    """Every node answers clients, and each role of the plan is played by somebody.
+
+    A cluster that runs already is cleared of what earlier trials wrote.
+    """
+    planned = step.plan.target
     async with step.site() as site:
         silent = await quiesce(site.world, PREPARE_TIMEOUT_S)
+        if not silent and runs_already(planned.settings):
+            await clear(targets.make(planned.name, planned.settings), site.nodes)
+            silent = await quiesce(site.world, PREPARE_TIMEOUT_S)
         if silent:
             raise Unavailable(f"not ready for load: {'; '.join(silent)}")
         wanted = {fault.victims for fault in step.plan.faults if not fault.nodes}

@@ -51,7 +51,7 @@ class WorkloadNotice(_Notice):
 class StepNotice(_Notice):
     """A step that must not begin twice has begun; `state` says how far it is."""
 
-    state: Literal["ready", "over"]
+    state: Literal["starting", "ready", "over"]
 
 
 class HealNotice(_Notice):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 
 from seatrial.clock import identity
-from seatrial.engine.site import Board, Site
+from seatrial.engine.site import Board, Notice, Site
 from seatrial.errors import Unavailable
 from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type
@@ -18,7 +19,7 @@ from seatrial.runner.lookout import until_pulled
 from seatrial.runner.probing import Probing
 from seatrial.runner.steps import figures, notices
 from seatrial.runner.steps.line import LineServer, monotonic_ns
-from seatrial.runner.steps.notices import HealNotice, StopNotice, WorkloadNotice
+from seatrial.runner.steps.notices import HealNotice, StepNotice, StopNotice, WorkloadNotice
 from seatrial.runner.steps.rooms import LoadClock, LoadRecord
 from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
 from seatrial.runner.stretches import run_stretches
@@ -26,6 +27,8 @@ from seatrial.workload import Remembering
 
 #: Faults due so soon after the beginning of their stretch must be there before it begins.
 SOON_S = 60.0
+#: So long before their moment faults are told of it: a write to the board and a look at it.
+LEAD_S = 2.0
 #: How often what waits is written to disk.
 FLUSH_S = 0.25
 #: Every so many times the board is told how many ops there were.
@@ -69,13 +72,20 @@ class HarmElsewhere:
         deadline = time.monotonic() + self._wait_s
         while not self._stop.is_set():
             there = await self._board.read_all()
-            self.late = tuple(fault for fault in due if fault not in there)
+            self.late = tuple(fault for fault in due if not _is_ready(there.get(fault)))
             if notices.HEAL in there:
                 self.none = "no fault was begun: what comes before the faults went wrong"
             if self.none or not self.late or time.monotonic() > deadline:
                 return self.none
             await asyncio.sleep(notices.POLL_S)
         return ""
+
+    @property
+    def lead_s(self) -> float:
+        """How long before the stretch of faults they are told of it, as the first is so near."""
+        phases = self._plan.phases
+        first_s = min((f.start_s for f in self._plan.faults), default=math.inf) - phases.before_s
+        return max(0.0, LEAD_S - max(0.0, first_s))
 
     def begin(self, from_ns: int) -> None:
         """Tell the faults where their moments count from."""
@@ -93,6 +103,11 @@ class HarmElsewhere:
 
     async def cancel(self) -> None:
         """Nothing here is ours to end."""
+
+
+def _is_ready(found: Notice | None) -> bool:
+    """Whether a fault waits for its moment and for nothing else."""
+    return found is not None and StepNotice.model_validate(found.document).state != "starting"
 
 
 class Carried:

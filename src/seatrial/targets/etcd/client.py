@@ -20,16 +20,17 @@ from seatrial.targets.etcd import transaction
 from seatrial.targets.etcd.channel import RpcError, open_channel
 from seatrial.targets.etcd.errors import failure, was_sent
 from seatrial.targets.etcd.fingerprint import take_fingerprint
+from seatrial.targets.etcd.names import OWN
 
 #: A client that finds nobody at home waits this long before it says so: a closed loop against a
 #: dead port would otherwise spin through thousands of failures a second.
 REFUSED_PAUSE_S = 0.05
 
-REGISTER_PREFIX = "r/"
+REGISTER_PREFIX = f"{OWN}r/"
 _PREFIX = REGISTER_PREFIX.encode()
-SET_PREFIX = b"s/"
-SET_END = b"s0"  # the byte after "/"
-REPLICA_PREFIX = "p/"
+SET_PREFIX = f"{OWN}s/".encode()
+SET_END = f"{OWN}s0".encode()  # the byte after "/"
+REPLICA_PREFIX = f"{OWN}p/"
 
 _EQUAL = rpc.Compare.CompareResult.Value("EQUAL")
 _VALUE = rpc.Compare.CompareTarget.Value("VALUE")

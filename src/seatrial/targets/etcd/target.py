@@ -148,6 +148,10 @@ class EtcdTarget:
         """With `--initial-cluster-state=existing`: else it would found a cluster of its own."""
         return tuple(word.replace(NEW, EXISTING) for word in command)
 
+    async def clear(self, cluster: Sequence[Node]) -> None:
+        """Delete the keys of earlier trials, which stand below a name of their own."""
+        await upkeep.clear(cluster)
+
     async def rewrites(self, node: Node) -> tuple[float, int]:
         """By its own metrics; raises `Unavailable` where they do not answer."""
         return await metrics.defragmentations(self.metrics_url(node))

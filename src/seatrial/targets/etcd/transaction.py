@@ -22,11 +22,12 @@ from aetcd import rpc
 
 from seatrial.op import Atom, Value
 from seatrial.target import OpRefused
+from seatrial.targets.etcd.names import OWN
 
 #: How many commits are tried before the transaction counts as refused.
 ATTEMPTS_MAX = 5
 
-PREFIX = "t/"
+PREFIX = f"{OWN}t/"
 
 MicroOp = tuple[str, Atom, Value]
 

@@ -18,6 +18,7 @@ from aetcd import rpc
 from seatrial.errors import Unavailable
 from seatrial.target import Node
 from seatrial.targets.etcd.channel import RpcError, StatusCode, host, open_channel
+from seatrial.targets.etcd.names import OWN, OWN_END
 from seatrial.targets.etcd.status import status, statuses
 
 #: One call. Defragmentation copies the whole backend.
@@ -99,6 +100,12 @@ async def _leader(cluster: Sequence[Node]) -> Node:
             return next(node for node in cluster if node.name == answer.name)
     names = ", ".join(node.name for node in cluster)
     raise Unavailable(f"none of {names} leads: membership cannot be read or changed now")
+
+
+async def clear(cluster: Sequence[Node]) -> None:
+    """Delete all keys of trials, through consensus; raises `Unavailable`."""
+    request = rpc.DeleteRangeRequest(key=OWN.encode(), range_end=OWN_END.encode())
+    await _insist(cluster, "KV/DeleteRange", request, rpc.DeleteRangeResponse)
 
 
 async def compact(node: Node, keep_revisions: int) -> int:

@@ -22,7 +22,7 @@ from seatrial.targets import kubernetes
 from seatrial.targets.mysql import readiness, start_galera
 from seatrial.targets.mysql.client import SqlClient
 from seatrial.targets.mysql.digest import digest
-from seatrial.targets.mysql.schema import TABLES
+from seatrial.targets.mysql.schema import CLEAR_TIMEOUT_S, TABLES, clear
 from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import GaleraSettings
 
@@ -207,6 +207,10 @@ class GaleraTarget:
                 "hint: start with the older one"
             )
         return ""
+
+    async def clear(self, cluster: Sequence[Node]) -> None:
+        """Drop the tables of earlier trials."""
+        await clear(cluster[0], self.settings.access, CLEAR_TIMEOUT_S)
 
     async def running_version(self, node: Node) -> str:
         """What the node says of its version; "" if it does not answer."""

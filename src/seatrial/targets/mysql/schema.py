@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from seatrial.target import Node
+from seatrial.errors import Unavailable
+from seatrial.target import Node, OpFailed, OpUnknown
 from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import Access
 
@@ -18,6 +19,10 @@ TABLES: Mapping[str, str] = {
     "lists": "k VARBINARY(64) PRIMARY KEY, v LONGBLOB NOT NULL",
     "accounts": "id INT PRIMARY KEY, balance BIGINT NOT NULL",
 }
+#: Dropping all tables.
+CLEAR_TIMEOUT_S = 60.0
+#: How a database is called that is ours.
+OWN = "seatrial"
 #: Secondary indexes: what a check of indexes against rows has to compare.
 INDEXES: Mapping[str, str] = {
     "registers": "KEY by_value (v)",
@@ -66,6 +71,33 @@ async def make_schema(
             await session.transaction(body, read=False)
         finally:
             await session.close()
+
+
+async def clear(node: Node, access: Access, timeout_s: float) -> None:
+    """Drop the tables of earlier trials; they are made anew with the next look at the node.
+
+    Only in a database that is called after us: elsewhere a table of that name may be somebody's.
+    Raises `Unavailable` there, unless all are empty, and for what the server refuses.
+    """
+
+    async def body(session: Session) -> None:
+        there = {str(row[0]) for row in await session.fetch("SHOW TABLES")}
+        for table in there & set(TABLES):
+            if access.database.startswith(OWN):
+                await session.execute(f"DROP TABLE IF EXISTS {table}")
+            elif await session.fetch(f"SELECT 1 FROM {table} LIMIT 1"):
+                raise Unavailable(
+                    f"table {access.database}.{table} is not empty, and may be somebody's\n\n"
+                    f"hint: --target-option access.database={OWN}"
+                )
+
+    session = Session(node, access, (), timeout_s)
+    try:
+        await session.transaction(body, read=False)
+    except (OpFailed, OpUnknown) as error:
+        raise Unavailable(f"{node.name}: earlier trials' tables are not cleared: {error}") from None
+    finally:
+        await session.close()
 
 
 def names() -> Sequence[str]:

@@ -22,7 +22,7 @@ from seatrial.targets.mysql.client import SqlClient
 from seatrial.targets.mysql.digest import digest
 from seatrial.targets.mysql.errors import number_of
 from seatrial.targets.mysql.pd import UP, Pd
-from seatrial.targets.mysql.schema import TABLES
+from seatrial.targets.mysql.schema import CLEAR_TIMEOUT_S, TABLES, clear
 from seatrial.targets.mysql.session import Session
 from seatrial.targets.mysql.settings import TidbSettings
 
@@ -166,6 +166,10 @@ class TidbTarget:
             setup=(f"SET SESSION tidb_txn_mode = '{mode}'", "SET SESSION tidb_retry_limit = 0"),
             lock_reads=self.settings.lock_reads,
         )
+
+    async def clear(self, cluster: Sequence[Node]) -> None:
+        """Drop the tables of earlier trials."""
+        await clear(cluster[0], self.settings.access, CLEAR_TIMEOUT_S)
 
     async def running_version(self, node: Node) -> str:
         """What the SQL server that `node` speaks to says of its version; "" if nothing."""
