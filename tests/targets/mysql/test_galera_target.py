@@ -190,6 +190,8 @@ def test_a_joiner_whose_donor_is_gone_ends_by_design_and_nothing_else_does() -> 
     contracts: tuple[type, ...] = (EndsItself, StartsSlowly)
     assert all(isinstance(target, contract) for contract in contracts)
     assert target.why_it_ended(log + "to abort.\nTerminated.") == "its donor left the group"
+    never = "gcs_group_handle_join_msg():1225: Will never receive state. Need to abort."
+    assert target.why_it_ended(never) == "its donor could not give it the state"
     assert target.why_it_ended("mariadbd got signal 11") == ""
 
 

@@ -28,9 +28,12 @@ from seatrial.targets.mysql.settings import GaleraSettings
 
 NAME = "mariadb-galera"
 PORTS = {"sql": 3306, "galera": 4567, "ist": 4568, "sst": 4444}
-#: What a node that was being given its state writes before it aborts, since it holds a part of it.
-#: (galera, gcs/src/gcs_group.cpp: its donor left the group.)
-DONOR_LOST = "State transfer cannot be completed, need to abort"
+#: What a node that is being given its state writes before it aborts, since it holds only a part of
+#: it (galera, gcs/src/gcs_group.cpp): its donor left the group, or could not give it.
+DONOR_LOST: Mapping[str, str] = {
+    "State transfer cannot be completed, need to abort": "its donor left the group",
+    "Will never receive state. Need to abort": "its donor could not give it the state",
+}
 #: Makes the tables of an empty server.
 INSTALL = "mariadb-install-db"
 #: How long a binary may take to say its version.
@@ -187,7 +190,7 @@ class GaleraTarget:
 
     def why_it_ended(self, last_words: str) -> str:
         """A node whose donor is lost while it gets its state aborts, and is to be started again."""
-        return "its donor left the group" if DONOR_LOST in last_words else ""
+        return next((why for words, why in DONOR_LOST.items() if words in last_words), "")
 
     def with_binary(self, binary: str) -> GaleraTarget:
         """The same cluster with another server; raises `Unavailable` if it does not start."""
