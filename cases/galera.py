@@ -20,13 +20,13 @@ TARGET = "mariadb-galera"
 
 #: All last longer than it takes to suspect a silent node (2 s), to put it out of the group (4 s)
 #: and to agree on the rest, during which no node commits: some op can succeed while they are alive.
-KILL = FaultChoice(kind="kill", victims=("one",), duration_s=(7.0, 9.0))
-PAUSE = FaultChoice(kind="pause", victims=("one",), duration_s=(8.0, 10.0))
+KILL = FaultChoice(kind="kill", victims=("one",), duration_s=(9.0, 11.0))
+PAUSE = FaultChoice(kind="pause", victims=("one",), duration_s=(10.0, 12.0))
 PARTITION = FaultChoice(
     kind="partition",
     victims=("one",),
     options=({"shape": "isolate"}, {"shape": "one-way-in"}, {"shape": "one-way-out"}),
-    duration_s=(8.0, 11.0),
+    duration_s=(10.0, 13.0),
 )
 ROUGH_SEA = Schedule(choices=(KILL, PAUSE, PARTITION), gap_s=(8.0, 10.0), overlap=0.0)
 
@@ -84,7 +84,7 @@ BANK = Case(
     checkers=SAME_DATA,
     concurrency=9,
     rate=200.0,
-    time_limit_s=100.0,
+    time_limit_s=120.0,
     op_timeout_s=3.0,
 )
 
@@ -110,7 +110,7 @@ APPEND = Case(
     checkers={"list-append": {"consistency_model": "snapshot-isolation"}, **SAME_DATA},
     concurrency=9,
     rate=200.0,
-    time_limit_s=100.0,
+    time_limit_s=120.0,
     op_timeout_s=3.0,
 )
 
@@ -136,6 +136,6 @@ REGISTER = Case(
     checkers=SAME_DATA,
     concurrency=9,
     rate=200.0,
-    time_limit_s=100.0,
+    time_limit_s=120.0,
     op_timeout_s=3.0,
 )

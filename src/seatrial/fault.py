@@ -382,6 +382,10 @@ class OnVolumes(Protocol):
 class Foresees(Protocol):
     """A kind that must see how things are before it breaks them, which takes its time."""
 
+    def lead_s(self) -> float:
+        """How long before a fault's moment it is to look, where that can be."""
+        ...
+
     async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """See how things are; `inject` comes next. What it finds wrong is told by the proofs."""
         ...

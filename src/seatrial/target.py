@@ -162,7 +162,8 @@ class Placement:
     one in each pod where a command can be carried out that sees the pod's network and the node's
     process, whose name (`/proc/PID/comm`) is `process`; empty where there is none. `objects` are
     what makes the target, in order; none where it runs already. `volume` is where a node's data
-    is mounted in the container of the node, which is called `node` ("": the pod's first).
+    is mounted in the container of the node, which is called `node` ("": the pod's first). `beside`
+    are pods that are no nodes and must be ready as well before clients are served.
 
     Of a cluster that runs: `selector` finds its pods by their labels where `pods` names none, and
     where neither is known nothing of it can be broken. `node_ports` are the ports of single nodes
@@ -182,6 +183,7 @@ class Placement:
     apart: bool = False
     volume: str = ""
     node: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def breakable(self) -> bool:

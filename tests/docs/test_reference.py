@@ -16,7 +16,11 @@ from seatrial.checkers.options import OPTIONS
 from seatrial.cli.main import COMMANDS, cli, main
 from seatrial.engine.simulated import BUGS
 from seatrial.faults import FAULTS
+from seatrial.targets import TARGETS
 from seatrial.targets.etcd.settings import EtcdSettings
+from seatrial.targets.mysql.errors import AT_COMMIT
+from seatrial.targets.mysql.settings import GaleraSettings, TidbSettings
+from seatrial.targets.mysql.tidb import ROLES
 from seatrial.workloads import WORKLOADS
 from seatrial.workloads import make as make_workload
 
@@ -41,6 +45,9 @@ SHOWN_ON = [
         ("faults.md", FAULTS),
         ("workloads.md", WORKLOADS),
         ("workloads.md", EtcdSettings.model_fields),
+        ("targets.md", TARGETS),
+        ("targets.md", TidbSettings.model_fields),
+        ("targets.md", GaleraSettings.model_fields),
         ("checkers/index.md", CHECKERS),
         ("canary.md", BUGS),
     ],
@@ -58,6 +65,22 @@ def test_each_setting_of_a_workload_stands_in_the_reference(name: str) -> None:
     text = (REFERENCE / "workloads.md").read_text(encoding="utf-8")
 
     assert all(f"`{setting}`" in text for setting in make_workload(name).settings)
+
+
+@pytest.mark.parametrize("part", ROLES)
+def test_each_role_of_tidb_stands_in_the_reference(part: str) -> None:
+    text = (REFERENCE / "targets.md").read_text(encoding="utf-8")
+
+    assert all(f"`{role}`" in text for role in ROLES[part])
+
+
+@pytest.mark.parametrize("number", AT_COMMIT)
+def test_each_error_of_the_taxonomy_stands_in_the_reference_with_its_meaning(number: int) -> None:
+    text = (REFERENCE / "mysql-errors.md").read_text(encoding="utf-8")
+    meant = "fail" if AT_COMMIT[number].certain else "info"
+
+    (row,) = [line for line in text.splitlines() if re.match(rf"\| [^|]*\b{number}\b", line)]
+    assert f"| `{meant}` |" in row
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -160,6 +160,10 @@ def test_without_a_container_for_commands_only_pods_are_seen() -> None:
     assert effects.why_unseen(how("clock", bare)) == ""
     for kind in ("partition", "delay", "io-latency", "stress-cpu"):
         assert "no container is named" in effects.why_unseen(how(kind, bare))
+    alone = replace(PLACED, process="")
+    for kind in ("io-error", "stress-memory"):
+        assert "sees the node's processes" in effects.why_unseen(how(kind, alone))
+    assert effects.why_unseen(how("partition", alone)) == ""
     assert "no volume is named" in effects.why_unseen(how("io-error", replace(PLACED, volume="")))
     blind = effects.of(planned("clock"), ["n2"], PLACED, ThreePods())
     assert effects.why_unseen(blind) == "three-pods does not tell the time"
@@ -345,6 +349,56 @@ def test_a_disk_that_ends_its_node_has_had_its_effect(
 
 def started_again(body: Object) -> None:
     body["status"]["containerStatuses"][0]["restartCount"] = 1
+
+
+FILE = {
+    "ino": 7,
+    "size_bytes": 4,
+    "permissions": 0o644,
+    "uid": 10001,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "well", "ill", "said"),
+    [
+        (
+            {"action": "mistake", "filling": "zero", "occurrences_max": 1, "length_max_bytes": 9},
+            [0, 0],
+            [9, 0],
+            "27 bytes are wrong",
+        ),
+        (
+            {"action": "attrOverride", "permissions": 0o600, "uid": 0},
+            FILE,
+            {**FILE, "permissions": 0o600, "uid": 0},
+            "a new file has permissions 384, uid 0",
+        ),
+    ],
+)
+@pytest.mark.parametrize("acts", [True, False])
+def test_wrong_bytes_and_attributes_are_seen_on_a_file_of_the_probe(
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: Telling,
+    options: dict[str, Any],
+    well: object,
+    ill: object,
+    said: str,
+    acts: bool,
+) -> None:
+    hit = set[str]()
+    mesh.hurt, mesh.mend = hit.update if acts else (lambda _: None), hit.difference_update
+
+    def probe(words: list[str]) -> object:
+        assert words[1:4] == ["etcd", "/seatrial/data", "3"]
+        return {words[4]: [ill if hit else well] * 3}
+
+    cluster.command = answering(probe)
+    effect, recovery = life(api, target, planned("io", volume_path="/seatrial/data", **options))
+    assert effect.seen == acts and recovery.seen, (effect, recovery)
+    assert said in effect.sentence if acts else "0 of 3 tries" in effect.sentence
 
 
 # ── victims that do not stay ─────────────────────────────────────────────────────────────────

@@ -86,6 +86,7 @@ def test_a_pod_that_is_not_there_is_told(on_loopback: Cluster, api: Api) -> None
         with pytest.raises(Unavailable, match=r"n2 has address 'fd00::2'.*IPv4"):
             await links.measure({("n1", "n3"): SOME})
         on_loopback.remove(pod_path("n2"))
+        links.patience_s = 0.2
         with pytest.raises(Unavailable, match="n2 has no pod"):
             await asyncio.gather(*(links.reaches(*link) for link in EVERY))
 

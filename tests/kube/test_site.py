@@ -14,13 +14,21 @@ from seatrial.cases import case
 from seatrial.engine.argo import paths, rights
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.run import RUN_LABEL, of_environment
-from seatrial.engine.argo.site import ENGINE, ArgoSite, PodMark, _target, apply, own_image
+from seatrial.engine.argo.site import (
+    ENGINE,
+    ArgoSite,
+    PodMark,
+    _all_ready,
+    _target,
+    apply,
+    own_image,
+)
 from seatrial.engine.site import PlacedNode, engine_of
 from seatrial.errors import UsageError
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.target import Placed
 from seatrial.workflows.names import RUN as LABEL_OF_WORKFLOWS
-from tests.kube.cluster import NAMESPACE, NODES, RUN, SHORT, ThreePods, pod_path
+from tests.kube.cluster import NAMESPACE, NODES, RUN, SHORT, ThreePods, pod, pod_path
 from tests.kube.server import Cluster, Object
 
 SETS = paths.collection("apps/v1", "StatefulSet", NAMESPACE)
@@ -121,6 +129,7 @@ def test_what_is_measured_in_pods_takes_commands_in_pods() -> None:
         (("partition",), True),
         (("pause",), True),
         (("io-latency",), True),
+        (("clock",), False),
     ):
         plan = make_plan(case("etcd-register"), 1, Overrides(engine="argo", faults=faults))
         wanted = rights.of_plan(plan, NAMESPACE, NAMESPACE, [])
@@ -191,3 +200,18 @@ def test_a_target_that_ran_before_is_left_alone(cluster: Cluster, api: Api) -> N
     before = dict(cluster.objects)
     assert asyncio.run(site(api).teardown(None)) == ()
     assert cluster.objects == before
+
+
+def test_pods_that_are_no_nodes_are_waited_for_too_and_make_no_node(
+    cluster: Cluster, api: Api
+) -> None:
+    """The stores of a TiDB are ready long before its SQL servers serve."""
+    place = replace(ThreePods().place(NODES, RUN.name, NAMESPACE), beside=("db-n9",))
+
+    async def act() -> tuple[bool, list[str]]:
+        waiting = asyncio.create_task(_all_ready(api, place))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        cluster.put(paths.pods(NAMESPACE), pod("n9"))
+        return bool(done), [*await asyncio.wait_for(waiting, 10.0)]
+
+    assert asyncio.run(act()) == (False, [*NODES])

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 
-from seatrial.engine.lab import sandbox
+from seatrial.engine.lab import sandbox, syscalls
 from seatrial.engine.lab.network import Network
 from seatrial.engine.lab.process import RESTART_DELAY_S, read_stat
 from seatrial.engine.lab.world import Lab
@@ -218,6 +218,21 @@ async def supervision(isolation: str, folder: Path) -> None:
     assert not (folder / "data").exists()
     log = (folder / "logs" / "n2.log").read_text()
     assert log.count("--- n2 start") == 2 and log.count(" serves ") == 2
+
+
+async def mounts_of_others(isolation: str, folder: Path) -> None:
+    """A mount of the host that goes is none of the lab's; one that comes, or the lab's own, is."""
+    theirs, ours = folder / "theirs", folder / "ours"
+    for place in (theirs, ours):
+        place.mkdir(parents=True)
+    syscalls.mount("theirs", str(theirs), "tmpfs", 0, "size=1m")
+    async with make_lab(isolation, folder, ("n1",)) as lab:
+        syscalls.unmount(str(theirs))
+        assert lab.audit() == ()
+        syscalls.mount("ours", str(ours), "tmpfs", 0, "size=1m")
+        assert lab.audit() == (f"mount of tmpfs at {ours} was left behind",)
+        syscalls.unmount(str(ours))
+        assert lab.audit() == ()
 
 
 async def bad_start(isolation: str, folder: Path) -> None:
@@ -427,6 +442,7 @@ SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
         partitions,
         etcd,
         forbidden,
+        mounts_of_others,
     )
 }
 

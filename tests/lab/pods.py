@@ -282,6 +282,7 @@ async def asleep(isolation: str, folder: Path) -> None:
             print(name, "|", injected.sentence)
 
 
+CALLS_TRIED = ("write", "fsync", "rename", "verify", "attributes")
 APART = """
 import pathlib, sys, time
 from seatrial.engine.lab import syscalls
@@ -310,13 +311,17 @@ async def mounts(isolation: str, folder: Path) -> None:
             assert isinstance(found, Path) and (found / "own").exists()
             program = [sys.executable, "-m", "seatrial.engine.argo.inpod.disk"]
             told = subprocess.run(
-                [*program, "apart", str(volume), "3", "write", "fsync", "rename"],
+                [*program, "apart", str(volume), "3", *CALLS_TRIED],
                 capture_output=True,
                 check=True,
             )
             calls = json.loads(told.stdout)
             assert [len(calls[name]) for name in ("write", "fsync", "rename")] == [3, 3, 3]
-            assert not any(number for tried in calls.values() for _, number in tried)
+            timed = [call for name in CALLS_TRIED[:3] for call in calls[name]]
+            assert not any(number for _, number in timed)
+            assert calls["verify"] == [[0, 0]] * 3
+            assert [one["size_bytes"] for one in calls["attributes"]] == [4] * 3
+            assert calls["attributes"][0]["file_type"] == "regularFile"
             assert sorted(one.name for one in found.iterdir()) == ["own"], "nothing is left"
             assert "no process 'nobody'" in str(disk.folder_of("nobody", str(volume)))
         finally:

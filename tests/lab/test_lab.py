@@ -26,7 +26,7 @@ def test_scenario(tmp_path: Path, scenario: str, isolation: str) -> None:
     Host(tmp_path).run(scenario, isolation)
 
 
-@pytest.mark.parametrize("scenario", ["network", "partitions", "forbidden"])
+@pytest.mark.parametrize("scenario", ["network", "partitions", "forbidden", "mounts_of_others"])
 def test_scenario_of_namespaces(tmp_path: Path, scenario: str) -> None:
     """Each scenario says in its docstring what must hold."""
     Host(tmp_path).run(scenario, "namespace")

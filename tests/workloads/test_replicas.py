@@ -108,3 +108,31 @@ def test_ops_are_done() -> None:
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(UsageError, match="'value_bytes' is 0"):
         make("replicas", {"value_bytes": 0})
+
+
+def test_nodes_stand_together_by_answers_of_one_round_not_of_the_round_before() -> None:
+    """The second round is under way: what the first one said must not end it."""
+    processes = {thread: thread for thread in range(NODES)}
+    generator, now = final(), 0
+
+    def ask() -> Op:
+        nonlocal generator, now
+        op, after = generator.op(Context(now, tuple(range(NODES)), processes))
+        assert isinstance(op, Op)
+        generator, now = after, op.time_ns
+        return op
+
+    def answer(op: Op, index: int) -> None:
+        nonlocal generator
+        done = Op(Type.OK, op.process, op.f, at(index), None, now)
+        generator = generator.update(Context(now, (), processes), done)
+
+    for op in [ask() for _ in range(NODES)]:
+        answer(op, 7)
+    second = [ask() for _ in range(NODES)]
+    assert generator.op(Context(now, (), processes))[0] is PENDING
+    for op, index in zip(second, (9, 7, 7), strict=True):
+        answer(op, index)
+    for op in [ask() for _ in range(NODES)]:
+        answer(op, 9)
+    assert generator.op(Context(now, tuple(range(NODES)), processes))[0] is None

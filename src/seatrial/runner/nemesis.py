@@ -83,13 +83,14 @@ class Nemesis:
                 group.create_task(self._carry_out(fault, load_start_ns), name=fault.id)
 
     async def _carry_out(self, fault: PlannedFault, load_start_ns: int) -> None:
-        stop = self._halts.of(fault)
-        await self._wait_until(load_start_ns + int(fault.start_s * 1e9), stop)
+        stop, kind = self._halts.of(fault), self._kinds(fault.kind)
+        start_ns = load_start_ns + int(fault.start_s * 1e9)
+        looked = await self._look_ahead(kind, fault, start_ns, stop)
+        await self._wait_until(start_ns, stop)
         if (left_out := self._halts.left_out(fault)) is not None:
             self._keep(left_out)
             return
-        kind = self._kinds(fault.kind)
-        victims, error = await self._choose(fault, kind, stop)
+        victims, error = await self._choose(fault, kind, looked, stop)
         if error:
             self._keep(Evidence(fault=fault, victims=victims, error=error))
             return
@@ -102,8 +103,7 @@ class Nemesis:
         if fault.level is not None and self._levels.get(fault.group, (None, 0))[0] != fault.level:
             self._levels[fault.group] = (fault.level, self._clock())
         try:
-            planned_ns = load_start_ns + int(fault.start_s * 1e9)
-            evidence = await self._inject(kind, evidence, planned_ns)
+            evidence = await self._inject(kind, evidence, start_ns)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
         finally:
             evidence = await self._heal(kind, evidence)
@@ -112,7 +112,7 @@ class Nemesis:
         await self._prove_recovery(kind, evidence)
 
     async def _choose(
-        self, fault: PlannedFault, kind: FaultKind, stop: asyncio.Event
+        self, fault: PlannedFault, kind: FaultKind, looked: bool, stop: asyncio.Event
     ) -> tuple[tuple[str, ...], str]:
         """The victims, free of others' faults and looked at; or why there are none.
 
@@ -130,7 +130,7 @@ class Nemesis:
             ):
                 late = f"still had another fault after {FREE_TIMEOUT_S:g} s"
                 return victims, f"{', '.join(victims)} {late}"
-            if not isinstance(kind, Foresees):
+            if not isinstance(kind, Foresees) or looked:
                 return victims, ""
             await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
             if fault.nodes or stop.is_set() or await self._still(fault, victims):
@@ -147,6 +147,28 @@ class Nemesis:
             return set(victims) <= set((await self._locate()).get(fault.victims, ()))
         except (OSError, SeatrialError):  # a time-out is an OSError
             return True
+
+    async def _look_ahead(
+        self, kind: FaultKind, fault: PlannedFault, start_ns: int, stop: asyncio.Event
+    ) -> bool:
+        """See how things are shortly before the fault's moment; whether that could be.
+
+        Not while another fault has one of its victims, and not of a role, whoever has it then:
+        those are looked at when the moment has come, and begin the later for it.
+        """
+        if not isinstance(kind, Foresees) or not fault.nodes:
+            return False
+        if await self._wait_until(start_ns - int(kind.lead_s() * 1e9), stop):
+            return False
+        if await self._company_of(fault.nodes):
+            return False
+        await _bounded(kind.look(self._world, fault, fault.nodes), self._act_timeout_s)
+        return not await self._company_of(fault.nodes)
+
+    async def _company_of(self, victims: Sequence[str]) -> bool:
+        """Whether some fault acts on one of these."""
+        acting = await self._company.acting()
+        return any(set(one.victims) & set(victims) for one in acting.values())
 
     async def _inject(self, kind: FaultKind, evidence: Evidence, planned_ns: int) -> Evidence:
         fault, victims = evidence.fault, evidence.victims

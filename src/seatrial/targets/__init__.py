@@ -18,7 +18,7 @@ TARGETS = Catalogue(
             "TiDB over MySQL's protocol, by TiDB Operator", "seatrial.targets.mysql:make_tidb"
         ),
         "mariadb-galera": Entry(
-            "MariaDB Galera, on Kubernetes", "seatrial.targets.mysql:make_galera"
+            "MariaDB Galera, installed or on Kubernetes", "seatrial.targets.mysql:make_galera"
         ),
     },
 )

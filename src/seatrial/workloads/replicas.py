@@ -59,7 +59,9 @@ class _Fingerprints(NamedTuple):
         op = Op(Type.INVOKE, context.processes[thread], "fingerprint", None, None, time_ns)
         asked = _with(self.asked, thread, self.asked[thread] + 1)
         due_ns = _with(self.due_ns, thread, time_ns + ROUND_GAP_NS)
-        return op, self._replace(asked=asked, due_ns=due_ns)
+        # Its last answer is stale from now on: nodes stand together by answers of one round.
+        last = _with(self.last, thread, None)
+        return op, self._replace(asked=asked, due_ns=due_ns, last=last)
 
     def update(self, context: Context, event: Op) -> Generator:
         if event.type != Type.OK or event.f != "fingerprint":

@@ -146,3 +146,6 @@ def test_nodes_of_tidb_are_the_part_that_is_broken_and_clients_speak_to_sql() ->
         made = place("tidb", {"part": part})
         assert all(f"-{part}-" in pod for pod in made.pods.values())
         assert all("-tidb-peer." in address for address in made.addresses.values())
+        others = {"tidb", "tikv", "pd"} - {part}
+        assert {pod.rsplit("-", 2)[1] for pod in made.beside} == others
+        assert len(made.beside) == 6 and not set(made.beside) & set(made.pods.values())

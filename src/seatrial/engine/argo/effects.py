@@ -140,6 +140,12 @@ class Measured:
         proof = await self.kind.prove_healed(
             await see(cluster, self.victims), self.fault, self.victims
         )
+        if not proof.seen and self.kind.touches == "network":
+            # Clocks drift apart while a fault lasts. What is left of a delay shows all the same:
+            # half of it in each direction.
+            await cluster.links.calibrate()
+            world = await see(cluster, self.victims)
+            proof = await self.kind.prove_healed(world, self.fault, self.victims)
         worse = network_proof.worse(_links_of(self._before), _links_of(proof.measured))
         if proof.seen and worse:
             return Proof(False, f"not as before: {'; '.join(worse)}", proof.measured)
@@ -276,6 +282,10 @@ class Unseen:
 ON_PODS: Final = ("kill", "failure", "container-kill", "pod", "aws", "gcp", "azure")
 #: Kinds that are no object of Chaos Mesh, and prove themselves by commands in the pods.
 BY_COMMAND: Final = ("pause",)
+#: Kinds that are seen through the node's processes, as a container sees them that shares them.
+OF_PROCESSES: Final = ("io-latency", "io-error", "stress-cpu", "stress-memory")
+#: Kinds for which no command is carried out in a pod: asked of the node, or not seen at all.
+WITHOUT_COMMANDS: Final = (*ON_PODS, "clock", "time", "jvm", "kernel", "machine")
 #: Kinds that the shelf measures through the world.
 MEASURED: Final = (
     *("partition", "delay", "loss", "duplicate", "corrupt", "reorder", "rate", "bandwidth"),
@@ -299,12 +309,29 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
         return AllOf([of(part, victims, placement, target) for part in parts])
     if fault.kind == "network":
         return OnConnections(victims)
+    if fault.kind == "io":
+        return _on_files(fault, victims, placement)
     if fault.kind in ("dns", "http"):
         return _on_service(fault, victims, placement)
     return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 _NOTHING_LIKE_IT: Final = "no probe measures what this {kind} does"
+
+
+def _on_files(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
+    """Wrong bytes and attributes; imported late, as few plans have such faults."""
+    from seatrial.engine.argo import volumes
+    from seatrial.faults.chaos import io
+    from seatrial.faults.chaos.catalogue import FAMILIES
+
+    action = FAMILIES[fault.kind].read(fault.options)
+    assert isinstance(action, io.IoAction)
+    if not placement.process or not volumes.is_whole_volume(action, placement):
+        return Unseen("only faults on the whole volume of the nodes' data are measured")
+    if isinstance(action, io.Mistake | io.AttrOverride):
+        return volumes.OnFiles(victims, action)
+    return Unseen(_NOTHING_LIKE_IT.format(kind=fault.kind))
 
 
 def _on_service(fault: PlannedFault, victims: Sequence[str], placement: Placement) -> Effect:
@@ -331,6 +358,8 @@ def _why_not(fault: PlannedFault, placement: Placement, target: Target) -> str:
         return "" if isinstance(target, Clock) else f"{target.name} does not tell the time"
     if not placement.container:
         return "no command can be carried out in the nodes' pods (no container is named for it)"
+    if fault.kind in OF_PROCESSES and not placement.process:
+        return "no container of the pod sees the node's processes (no process is named)"
     if fault.kind in ("io-latency", "io-error") and not placement.volume:
         return "where the nodes' data is mounted is not known (no volume is named)"
     if fault.kind in ("loss", "duplicate", "corrupt", "reorder"):
@@ -364,6 +393,14 @@ def unseen(plan: Plan, target: Target, placement: Placement) -> tuple[str, ...]:
         if why := why_unseen(of(fault, whom, placement, target)):
             told.append(f"the effect of {fault.id} ({fault.kind}) cannot be seen here: {why}")
     return tuple(told)
+
+
+def on_pods(effect: Effect) -> tuple[OnPods, ...]:
+    """The parts of an effect that are seen on pods, which a glance is enough for."""
+    if isinstance(effect, AllOf | AnyOf):
+        inner = effect.parts if isinstance(effect, AllOf) else effect.ways
+        return tuple(found for one in inner for found in on_pods(one))
+    return (effect,) if isinstance(effect, OnPods) else ()
 
 
 def why_unseen(effect: Effect) -> str:

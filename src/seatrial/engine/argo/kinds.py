@@ -32,6 +32,9 @@ from seatrial.verdict import Json
 
 #: How long a node may take until it answers again.
 READY_S: Final = 25.0
+#: How long before a fault its control begins: one measurement; or clocks, links and the control.
+LEAD_S: Final = 5.0
+LEAD_LINKS_S: Final = 10.0
 #: Faults in a running process: they touch it as `kill` does, but they are not meant to end it.
 _ON_RUNNING: Final = ("clock", "io", "stress", "time", "jvm", "kernel", "block")
 #: Faults that a database may rightly end at; its container is then started without them.
@@ -97,6 +100,12 @@ class OnCluster:
         """The shelf's manifest."""
         return self._kind.manifest(fault, victims, nodes, namespace)
 
+    def lead_s(self) -> float:
+        """As long as its control takes on a cluster of five nodes, by what it touches."""
+        if self.name in effects.ON_PODS:
+            return 0.0  # a glance
+        return LEAD_LINKS_S if self.touches == "network" else LEAD_S
+
     async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """How things are before, to compare with; links by connections if not by datagrams."""
         cluster = _cluster(world)
@@ -128,6 +137,7 @@ class OnCluster:
         if fault.id not in self._acting:
             await self.look(world, fault, victims)
         acting = self._acting[fault.id]
+        await self._glance(cluster, acting)
         await self._insist_on_role(acting, fault, victims)
         for manifest in manifests:
             acting.injuries.append(await chaos.make(cluster.api, self._run, manifest))
@@ -207,6 +217,13 @@ class OnCluster:
         noted = made[0]["metadata"].get("annotations") or {}
         made[0]["metadata"] = {**made[0]["metadata"], "annotations": {**noted, **written}}
         return made
+
+    async def _glance(self, cluster: ClusterWorld, acting: _Acting) -> None:
+        """The pods as they are at the very moment: it may have come a while after the look."""
+        for node in acting.pods:
+            acting.pods[node] = await cluster.pod(node)
+        for one in effects.on_pods(acting.effect):
+            acting.before = {**acting.before, **await one.look(cluster)}
 
     async def _insist_on_role(
         self, acting: _Acting, fault: PlannedFault, victims: Sequence[str]

@@ -127,6 +127,8 @@ class Links:
         #: Machine → by how many ms its clock is ahead of the first one's.
         self._clocks: dict[str, float] = {}
         self._asked: dict[Link, asyncio.Future[bool]] = {}
+        #: How long pods that are not there are waited for.
+        self.patience_s = inside.START_S
 
     async def look_up(self) -> Books:
         """Read the books anew."""
@@ -190,9 +192,12 @@ class Links:
         )
         there = {}
         for node, pod in zip(self._nodes, found, strict=True):
-            if pod is None or "." not in pod.address:
-                what = "no pod" if pod is None else f"address {pod.address!r}"
-                raise _NoPod(f"{node} has {what}: datagrams go between pods over IPv4")
+            if pod is None or not pod.address:
+                raise _NoPod(f"{node} has no {'pod' if pod is None else 'address'}")
+            if ":" in pod.address:
+                raise Unavailable(
+                    f"{node} has address {pod.address!r}: datagrams go between pods over IPv4"
+                )
             there[node] = pod
         return there
 
@@ -200,7 +205,7 @@ class Links:
         self, traffic: Mapping[Link, Traffic]
     ) -> tuple[dict[Link, Arrivals], dict[str, PodState]]:
         """Exchange once all pods are there: a fault that is on one of them beside this one ends."""
-        deadline = time.monotonic() + inside.START_S
+        deadline = time.monotonic() + self.patience_s
         while True:
             try:
                 there = await self._pods()

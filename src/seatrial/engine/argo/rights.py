@@ -13,7 +13,7 @@ from typing import Final
 
 from seatrial.engine.argo import chaos, orderly, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
-from seatrial.engine.argo.effects import BY_COMMAND, ON_PODS
+from seatrial.engine.argo.effects import BY_COMMAND, WITHOUT_COMMANDS
 from seatrial.errors import SeatrialError
 from seatrial.fault import PlannedFault
 from seatrial.faults import FAULTS
@@ -82,7 +82,7 @@ def of_plan(
 
 def _by_command(kind: str) -> bool:
     """Whether it is done, or measured, by commands in the pods."""
-    return kind not in ON_PODS and kind not in orderly.NAMES
+    return kind not in WITHOUT_COMMANDS and kind not in orderly.NAMES
 
 
 def by_command(faults: Iterable[PlannedFault]) -> tuple[str, ...]:

@@ -28,6 +28,9 @@ MESSAGES_S: Final = 2 * 8.0
 #: A message counts as late from this share of the delay on.
 LATE: Final = 0.9
 
+#: Stands for a process that is not known.
+NOBODY: Final = "-"
+
 Names = Mapping[str, list[str] | None]
 Message = Mapping[str, Any]
 
@@ -104,7 +107,7 @@ class OnNames:
         return Proof(not wrong, said, measured)
 
     async def _ask(self, cluster: ClusterWorld, node: str) -> Names:
-        words = [cluster.placement.process, *self.names]
+        words = [cluster.placement.process or NOBODY, *self.names]
         told = await cluster.probe(node, "names", words, NAMES_S)
         found: Names = told["names"]
         return found

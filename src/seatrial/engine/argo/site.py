@@ -365,8 +365,9 @@ async def _all_ready(api: Api, placement: Placement) -> dict[str, PodState]:
             told = "there is no pod" if seen is None else f"pod {seen.phase}, not ready"
             raise Unavailable(f"{node} ({pod}) after {bound_s:g} s: {told}") from None
 
-    made = await asyncio.gather(*(one(*pair) for pair in placement.pods.items()))
-    return dict(made)
+    beside = {pod: pod for pod in placement.beside}
+    made = await asyncio.gather(*(one(*pair) for pair in {**beside, **placement.pods}.items()))
+    return {node: seen for node, seen in made if node in placement.pods}
 
 
 async def _remove(api: Api, body: Object) -> list[str]:

@@ -22,7 +22,7 @@ def of_machine(nodes: Iterable[int]) -> frozenset[str]:
     O(processes).
     """
     ours = frozenset(nodes)
-    found = {f"mount of {kind} at {where}" for where, kind in mounts()}
+    found = set(of_mounts())
     spaces = set()
     for pid in [os.getpid(), *descendants(os.getppid())]:
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -34,6 +34,11 @@ def of_machine(nodes: Iterable[int]) -> frozenset[str]:
         with contextlib.suppress(OSError):
             spaces.add(os.readlink(task / "ns" / "net"))
     return frozenset(found | {f"network namespace {space}" for space in spaces})
+
+
+def of_mounts() -> frozenset[str]:
+    """The mounts alone, in the same words."""
+    return frozenset(f"mount of {kind} at {where}" for where, kind in mounts())
 
 
 def mounts() -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from seatrial.engine.lab import init, syscalls
 from seatrial.engine.lab.burners import Burners
 from seatrial.engine.lab.clocks import Clocks
-from seatrial.engine.lab.inventory import of_machine
+from seatrial.engine.lab.inventory import of_machine, of_mounts
 from seatrial.engine.lab.links import Links
 from seatrial.engine.lab.loopback import Loopback
 from seatrial.engine.lab.network import Network
@@ -309,6 +309,9 @@ class Lab:
         self._clocks = Clocks(self._supervisor)
         self._made_scratch = self._mounted = self._started = False
         self._before: frozenset[str] = frozenset()
+        #: Mounts of the host. One may go at any time: whoever removes its folder takes it from
+        #: every namespace (a container's end does so).
+        self._hosts: frozenset[str] = frozenset()
 
     @property
     def world(self) -> World:
@@ -328,6 +331,7 @@ class Lab:
         """
         if self.isolation == "namespace":
             _insist_on_a_sandbox()
+        self._hosts = of_mounts()
         self._make_folders()
         await self._volumes.start(self._scratch, self._names, self._bytes)
         await self._links.start()
@@ -420,7 +424,7 @@ class Lab:
         found += [f"{node} is down" for node in self._supervisor.down()]
         now = self._inventory()
         found += [f"{line} was left behind" for line in sorted(now - self._before)]
-        found += [f"{line} is gone" for line in sorted(self._before - now)]
+        found += [f"{line} is gone" for line in sorted(self._before - now - self._hosts)]
         return tuple(found)
 
     def _inventory(self) -> frozenset[str]:

@@ -51,7 +51,8 @@ class Running(Settings):
     `endpoints` are `HOST:PORT`, one a node: in the order of `nodes`, or matched with the pods that
     the selector finds by name or address. `ports` are those inside of the pods, where they are not
     the target's usual ones. `container` (in each pod, with a shell) and `process` are what commands
-    need, so faults that send signals and those whose effect is measured inside of the pod.
+    need, so faults that send signals and those whose effect is measured inside of the pod. `volume`
+    is where a node's data is mounted, `node` the container of the database ("": the pod's first).
     """
 
     namespace: Namespace = ""
@@ -61,6 +62,8 @@ class Running(Settings):
     ports: Mapping[str, Annotated[int, Field(ge=1, le=PORT_MAX)]] = {}
     container: str = ""
     process: str = ""
+    volume: str = Field(default="", pattern="^(/.*)?$")
+    node: str = ""
 
     @field_validator("selector")
     @classmethod
@@ -144,6 +147,8 @@ def found(
         node_ports=given,
         selector=running.selector,
         apart=apart,
+        volume=running.volume,
+        node=running.node,
     )
 
 

@@ -32,6 +32,8 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tikv": ("most-leaders", "fewest-leaders"),
     "tidb": ("ddl-owner", "other"),
 }
+#: Where the operator mounts the data of a part, in the container that is called like it.
+VOLUMES: Final[Mapping[str, str]] = {"tikv": "/var/lib/tikv", "pd": "/var/lib/pd"}
 #: Which copies node 1, 2, 3, … reads for its fingerprint (`tidb_replica_read`), in turn.
 COPIES: Final = ("leader", "follower", "leader-and-follower")
 #: Fingerprints are of moments that are whole multiples of this, so that nodes read the same one.
@@ -70,9 +72,10 @@ class TidbClient(SqlClient):
             await session.close()
 
     async def _view(self, session: Session, copies: str) -> Mapping[str, Value]:
+        # First, so that nodes which are asked together take the same moment.
+        ((moment, text),) = await session.fetch(MOMENT, (MOMENT_S,) * 4)
         check = await admin_check(session)
         version = str((await session.fetch("SELECT VERSION()"))[0][0])
-        ((moment, text),) = await session.fetch(MOMENT, (MOMENT_S,) * 4)
         await session.execute("SET SESSION tidb_snapshot = %s", (text,))
         found, rows = await digest(session)
         return {
@@ -196,6 +199,14 @@ class TidbTarget:
             },
             ports=PORTS,
             container=kubernetes.PROBE,
+            volume=VOLUMES.get(part, ""),
+            node=part,
+            beside=tuple(
+                f"{name}-{other}-{number}"
+                for other, size in sizes.items()
+                if other != part
+                for number in range(size)
+            ),
             objects=kubernetes.render("tidb", given),
         )
 
