@@ -15,6 +15,7 @@ from seatrial.engine.argo import effects, orderly
 from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.site import ENGINE
+from seatrial.engine.argo.world import Passage
 from seatrial.engine.site import Foretells
 from seatrial.errors import Unavailable
 from seatrial.fault import FaultKind, PlannedFault, Proof
@@ -201,6 +202,17 @@ def test_a_fault_that_nobody_saw_never_makes_a_trial_valid() -> None:
     )
     part = fault_part(planned("jvm"), seen, 0)
     assert part.verdict.name == "UNKNOWN" and "cannot be seen here" in part.cause
+
+
+def test_a_connection_or_two_that_take_long_are_no_slow_link() -> None:
+    """A busy machine makes some slow; a delay makes all."""
+    before, link = Passage(5, (0.3, 0.4, 13.6, 3.8, 0.3)), ("n1", "n2")
+
+    def is_worse(*times_ms: float) -> bool:
+        return bool(effects._worse_links({link: before}, {link: Passage(5, times_ms)}))
+
+    assert not is_worse(8.5, 0.3, 0.4, 6.6, 6.7) and not is_worse(60.0, 50.0, 60.0, 18.0, 70.0)
+    assert is_worse(50.2, 50.3, 50.1, 63.0, 50.9) and is_worse(0.3, 0.3, 0.3, 0.3)
 
 
 # ── disk, stress, clock over the API ─────────────────────────────────────────────────────────

@@ -31,9 +31,9 @@ from seatrial.verdict import Json
 
 #: How long a node that should be down is given to answer all the same.
 SILENCE_S: Final = 1.0
-#: A link is slower if its middle connection takes so much longer, and so many times as long.
+#: A link is slower if its fastest connection takes so much longer than the slowest one before: a
+#: busy machine makes some connections slow, a delay makes all.
 SLOWER_MS: Final = 5.0
-SLOWER_TIMES: Final = 2.0
 
 
 class Effect(Protocol):
@@ -429,10 +429,9 @@ def _worse_links(
 def _is_worse(before: Passage, now: Passage) -> bool:
     if now.lost > before.lost:
         return True
-    was, found = before.median_ms, now.median_ms
-    if was is None or found is None:
+    if not before.times_ms or not now.times_ms:
         return False
-    return found > was + SLOWER_MS and found > SLOWER_TIMES * was
+    return min(now.times_ms) > max(before.times_ms) + SLOWER_MS
 
 
 def _told(link: Link, both: tuple[Passage, Passage]) -> str:

@@ -35,6 +35,8 @@ READY_S: Final = 25.0
 #: How long before a fault its control begins: one measurement; or clocks, links and the control.
 LEAD_S: Final = 5.0
 LEAD_LINKS_S: Final = 10.0
+#: Faults that no connection shows.
+_ON_SERVICES: Final = ("dns", "http")
 #: Faults in a running process: they touch it as `kill` does, but they are not meant to end it.
 _ON_RUNNING: Final = ("clock", "io", "stress", "time", "jvm", "kernel", "block")
 #: Faults that a database may rightly end at; its container is then started without them.
@@ -117,7 +119,7 @@ class OnCluster:
             acting.before = await acting.effect.look(cluster)
         except SeatrialError as error:
             acting.blind = str(error).partition(_EOL)[0]
-        if not acting.blind or self.touches != "network":
+        if not acting.blind or self.name in _ON_SERVICES or self.touches != "network":
             return
         try:
             connections = effects.OnConnections(victims, acting.blind)
