@@ -59,11 +59,18 @@ test-lab: setup ## Trials and faults on real nodes
 	@echo "== lab tests (real etcd nodes)"
 	@$(BIN)/python -m pytest -m "lab and not full" $(ARGS)
 
-test-full: setup ## All tests, with the Debian packages that some of them need (installs them, as root)
+test-full: setup ## All tests, with the packages that some of them need (Debian's as root, and kubectl)
 	@echo "== Debian packages: etcd-server, chromium, prometheus, mariadb-server"
 	@sh deploy/debian-packages.sh
+	@echo "== kubectl (about 60 MB, into .venv)"
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements-full.lock
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/python -m pytest $(ARGS)
+	@mkdir -p build && rm -f build/tests-*.xml
+	@echo "== unit and property tests"
+	@$(BIN)/python -m pytest -n 2 -m "not lab and not full" --junitxml build/tests-unit.xml $(ARGS)
+	@echo "== everything on real nodes and servers, one after the other"
+	@$(BIN)/python -m pytest -m "lab or full" --junitxml build/tests-lab.xml $(ARGS)
+	@$(BIN)/python -m tests.tally build/tests-unit.xml build/tests-lab.xml
 
 docs: setup ## Build the documentation without warnings
 	@$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build/html
