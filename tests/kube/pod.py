@@ -66,6 +66,17 @@ def build(root: Path, own: dict[str, str]) -> None:
     bind(Path("/proc"), root / "proc")
     for path, source in own.items():
         bind(Path(source), root / path.lstrip("/"))
+    for code in hidden():
+        target = root / str(code).lstrip("/")
+        target.mkdir(parents=True, exist_ok=True)
+        bind(code, target)
+        read_only(target)
+
+
+def hidden() -> list[Path]:
+    """What the code stands in, where a folder of the pod's own covers it: a clone below /tmp."""
+    places = {Path(__file__).resolve().parents[2], Path(sys.prefix), Path(sys.base_prefix)}
+    return sorted(place for place in places if place.parts[1] in OWN)
 
 
 def enter(root: Path) -> None:
