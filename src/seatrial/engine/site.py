@@ -111,6 +111,11 @@ class Site(Protocol):
         """How long one injection or one healing may take here."""
         ...
 
+    @property
+    def recovery_timeout_s(self) -> float:
+        """How long it may take to see that a fault is over and its victims are back."""
+        ...
+
     def kind(self, name: str) -> FaultKind:
         """The kind of fault called `name`, as it is done here; raises `UnknownName`."""
         ...

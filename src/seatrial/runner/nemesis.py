@@ -53,8 +53,10 @@ class Nemesis:
         halts: Halts | None = None,
         kinds: Callable[[str], FaultKind] = shelf.kind,
         act_timeout_s: float = ACT_TIMEOUT_S,
+        recovery_timeout_s: float = PROOF_TIMEOUT_S,
     ) -> None:
         self._kinds, self._act_timeout_s = kinds, act_timeout_s
+        self._recovery_timeout_s = recovery_timeout_s
         self._halts = Halts(lever.forbidden) if halts is None else halts
         self._levels: dict[str, tuple[float, int]] = {}
         self._world = world
@@ -209,7 +211,8 @@ class Nemesis:
         company = self._company
         for _ in range(RECOVERY_TRIES):
             begun, quiet = await company.begun(), not await company.acting()
-            proof = await _proof(kind.prove_healed(self._world, fault, victims))
+            measurement = kind.prove_healed(self._world, fault, victims)
+            proof = await _proof(measurement, self._recovery_timeout_s)
             if proof.seen or (quiet and begun == await company.begun()):
                 break
             await self._until_quiet()
@@ -286,11 +289,11 @@ async def _bounded(act: Awaitable[None], timeout_s: float) -> str | None:
     return None
 
 
-async def _proof(measurement: Awaitable[Proof]) -> StoredProof:
+async def _proof(measurement: Awaitable[Proof], timeout_s: float = PROOF_TIMEOUT_S) -> StoredProof:
     try:
-        proof = await asyncio.wait_for(measurement, PROOF_TIMEOUT_S)
+        proof = await asyncio.wait_for(measurement, timeout_s)
     except TimeoutError:
-        return StoredProof(seen=False, sentence=f"no measurement within {PROOF_TIMEOUT_S:g} s")
+        return StoredProof(seen=False, sentence=f"no measurement within {timeout_s:g} s")
     except Exception as error:  # a probe that fails has seen nothing
         return StoredProof(
             seen=False, sentence=f"the probe failed: {type(error).__name__}: {error}"

@@ -30,8 +30,9 @@ from seatrial.faults.volume import VOLUME_PATH
 from seatrial.target import Placement
 from seatrial.verdict import Json
 
-#: How long a node may take until it answers again.
-READY_S: Final = 25.0
+#: How long a node may take until it answers again: from its pod's second failure on, the kubelet
+#: waits 10, 20, 40 s before it starts the container anew.
+READY_S: Final = 100.0
 #: How long before a fault its control begins: one measurement; or clocks, links and the control.
 LEAD_S: Final = 5.0
 LEAD_LINKS_S: Final = 10.0

@@ -104,6 +104,11 @@ class ArgoSite:
         """How long one injection or healing may take."""
         return max(self._bounds.inject_s, self._bounds.end_s, orderly.ROLL_S) + ACT_SLACK_S
 
+    @property
+    def recovery_timeout_s(self) -> float:
+        """How long it may take to see that a fault is over and its victims are back."""
+        return kinds.READY_S + ACT_SLACK_S
+
     def kind(self, name: str) -> FaultKind:
         """A kind of fault as it is done here."""
         own = orderly.kind(

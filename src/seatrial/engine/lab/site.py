@@ -28,6 +28,8 @@ from seatrial.target import Node
 
 #: How long one injection or healing may take.
 ACT_TIMEOUT_S = 20.0
+#: How long it may take to see that a node is back.
+RECOVERY_TIMEOUT_S = 30.0
 #: How long keeper, sandbox and holder may take until the socket answers.
 HOLDER_START_S = 20.0
 #: How long a torn down lab may take until its last process is gone.
@@ -72,6 +74,11 @@ class LabSite:
     def act_timeout_s(self) -> float:
         """How long one injection or healing may take."""
         return ACT_TIMEOUT_S
+
+    @property
+    def recovery_timeout_s(self) -> float:
+        """How long it may take to see that a fault is over and its victims are back."""
+        return RECOVERY_TIMEOUT_S
 
     def kind(self, name: str) -> FaultKind:
         """The shelf's own: it is written for this world."""

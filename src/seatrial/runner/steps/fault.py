@@ -54,6 +54,7 @@ async def fault(step: Step) -> Outcome:
                     company=BoardCompany(site.board),
                     kinds=site.kind,
                     act_timeout_s=site.act_timeout_s,
+                    recovery_timeout_s=site.recovery_timeout_s,
                     halts=Halts(lambda: forbidden(step.plan)),
                 )
                 from_ns = await _beginning(step, site.board, stop)
