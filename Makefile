@@ -9,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CASE ?= etcd-register
 ARGS ?=
+WALKS := tests/kube/test_walk.py
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
@@ -69,8 +70,10 @@ test-full: setup ## All tests, with the packages that some of them need (Debian'
 	@echo "== unit and property tests"
 	@$(BIN)/python -m pytest -n 2 -m "not lab and not full" --junitxml build/tests-unit.xml $(ARGS)
 	@echo "== everything on real nodes and servers, one after the other"
-	@$(BIN)/python -m pytest -m "lab or full" --junitxml build/tests-lab.xml $(ARGS)
-	@$(BIN)/python -m tests.tally build/tests-unit.xml build/tests-lab.xml
+	@$(BIN)/python -m pytest -m "lab or full" --ignore $(WALKS) --junitxml build/tests-lab.xml $(ARGS)
+	@echo "== rendered workflows walked over the API, two at a time"
+	@$(BIN)/python -m pytest -n 2 $(WALKS) --junitxml build/tests-walks.xml $(ARGS)
+	@$(BIN)/python -m tests.tally build/tests-unit.xml build/tests-lab.xml build/tests-walks.xml
 
 docs: setup ## Build the documentation without warnings
 	@$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build/html
