@@ -91,6 +91,23 @@ def test_submit_makes_what_render_prints(
     assert made["metadata"]["labels"]["team"] == "storage"
 
 
+@pytest.mark.parametrize("cron", [(), ("--cron", "0 2 * * *")])
+def test_steps_get_the_image_that_is_installed_unless_one_is_named(
+    cluster: Cluster, api: Api, cron: tuple[str, ...]
+) -> None:
+    """Who deployed another image than the default's name need not name it again."""
+    templates = paths.collection("argoproj.io/v1alpha1", "WorkflowTemplate", NAMESPACE)
+    spec = {"templates": [{"container": {"image": "seatrial:dev"}}, {"dag": {}}]}
+    cluster.put(templates, {"metadata": {"name": "seatrial-trial"}, "spec": spec})
+    for options, image in (((), "seatrial:dev"), (("--image", "mine:1"), "mine:1")):
+        assert main(["submit", "etcd-register", *cron, *options]) == 0
+        kind = "CronWorkflow" if cron else "Workflow"
+        made = [o for o in cluster.objects.values() if o.get("kind") == kind][-1]
+        inner = made["spec"]["workflowSpec"] if cron else made["spec"]
+        found = {one["container"]["image"] for one in inner["templates"] if "container" in one}
+        assert found == {image}
+
+
 def test_submit_with_a_schedule_makes_or_changes_a_cron_workflow(
     cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,7 +56,8 @@ def run_there(
     plan = planning.make(case, seed, chosen)
     progress(f"seed    {plan.seed}")
     context = where.context
-    name, namespace = _submit(context, documents.document(trial(plan, settings)))
+    image = type(settings)().image if where.image is None else ""
+    name, namespace = _submit(context, documents.document(trial(plan, settings)), image)
     progress(f"workflow {name} in {namespace}")
     try:
         end = followed(context, namespace, name)
@@ -75,11 +76,11 @@ def run_there(
     return _judge(folder, plan, end, as_json=as_json)
 
 
-def _submit(context: str | None, document: Object) -> tuple[str, str]:
+def _submit(context: str | None, document: Object, image: str) -> tuple[str, str]:
     from seatrial.engine.argo import runs
 
     async def act(api: Api) -> Any:
-        return (await runs.submit(api, document))["metadata"]
+        return (await runs.submit(api, document, default_image=image))["metadata"]
 
     made = on_cluster(context, act)
     return str(made["name"]), str(made["namespace"])

@@ -22,19 +22,22 @@ def submit(context: str | None, watching: bool, as_json: bool, **given: Any) -> 
     """Make on a cluster what `seatrial render` prints, and start it.
 
     A Workflow starts at once; a WorkflowTemplate or CronWorkflow (--cron) is made, or changed if
-    it is there. Exit status: 0, with --watch the verdict's, 69 if the cluster refuses.
+    it is there. Without --image the steps get the image of the installed templates. Exit status:
+    0, with --watch the verdict's, 69 if the cluster refuses.
     """
     made = workflows_of(**given)
     from seatrial.engine.argo import runs
     from seatrial.engine.argo.api import Api
     from seatrial.workflows import documents
+    from seatrial.workflows.settings import Settings
 
     objects = [documents.document(workflow) for workflow in made]
+    image = Settings().image if given.get("image") is None else ""
 
     async def act(api: Api) -> list[dict[str, Json]]:
         found = []
         for document in objects:
-            there = await runs.submit(api, document)
+            there = await runs.submit(api, document, default_image=image)
             metadata = there["metadata"]
             names: dict[str, Json] = {
                 "kind": document["kind"],

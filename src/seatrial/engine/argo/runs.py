@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import gzip
 import json
 import re
@@ -26,6 +27,8 @@ from seatrial.verdict import Json
 
 #: On the trials of a campaign: the name of its Workflow.
 CAMPAIGN_LABEL: Final = "seatrial/campaign"
+#: The installed WorkflowTemplate of any trial.
+TRIALS: Final = "seatrial-trial"
 #: The exit handler's last node, as `NodeState.task` calls it.
 TEARDOWN: Final = "exit-teardown"
 #: What Argo appends to the name of an attempt where a node may be tried again.
@@ -159,11 +162,43 @@ async def find(api: Api, namespace: str, name: str) -> Object:
     return found
 
 
-async def submit(api: Api, document: Object) -> Object:
-    """Make a Workflow (a new name each time); a template or a schedule is made or changed."""
+async def submit(api: Api, document: Object, *, default_image: str = "") -> Object:
+    """Make a Workflow (a new name each time); a template or a schedule is made or changed.
+
+    Containers of `default_image`, which nobody asked for by name, get the image that is installed:
+    that of the template of trials, where there is one.
+    """
+    if default_image:
+        installed = await installed_image(api, document["metadata"]["namespace"])
+        document = _with_image(document, default_image, installed or default_image)
     if "generateName" in document["metadata"]:
         return await api.create(paths.collection_of(document), document)
     return await apply(api, document)
+
+
+async def installed_image(api: Api, namespace: str) -> str:
+    """The image of the installed template of trials; "" if there is none, or it may not be read."""
+    where = paths.collection("argoproj.io/v1alpha1", "WorkflowTemplate", namespace)
+    try:
+        found = await api.find(f"{where}/{TRIALS}")
+    except ApiError as error:
+        if error.status == 403:
+            return ""
+        raise
+    templates = ((found or {}).get("spec") or {}).get("templates") or ()
+    images = {str(one["container"]["image"]) for one in templates if one.get("container")}
+    return images.pop() if len(images) == 1 else ""
+
+
+def _with_image(document: Object, before: str, after: str) -> Object:
+    """The document with one image for another; it may hold a Workflow's spec, or a schedule's."""
+    made = copy.deepcopy(document)
+    spec = made["spec"].get("workflowSpec") or made["spec"]
+    for template in spec.get("templates") or ():
+        container = template.get("container")
+        if container and container.get("image") == before:
+            container["image"] = after
+    return made
 
 
 async def follow(
