@@ -74,14 +74,6 @@ def test_what_galera_promises_holds_while_a_node_is_killed_and_another_cut_off(
     assert "own check found nothing on 3 nodes" in found.checkers["replicas"].cause
 
 
-def test_without_causal_reads_a_stale_read_is_seen(tmp_path: Path) -> None:
-    """MariaDB promises none of it without wsrep_sync_wait: a node may not have applied a write."""
-    found = trial(tmp_path, "galera-register", (), {"causal_reads": False})
-
-    assert found.checkers["linearizable"].verdict is Validity.INVALID, found.cause
-    assert found.checkers["replicas"].verdict is Validity.VALID
-
-
 def test_plain_repeatable_read_is_no_snapshot_isolation_and_that_is_seen(tmp_path: Path) -> None:
     """InnoDB's REPEATABLE READ writes over what its snapshot does not show, unless told not to."""
     settings: dict[str, Json] = {"snapshot_isolation": False, "lock_reads": False}
