@@ -28,6 +28,9 @@ ABSENT: Final = (
     "no running task found",
     "is not running",
     "cannot exec in a stopped",
+    # Ended with its container, in the middle of a command.
+    "exit code 137",
+    "exit code 143",
 )
 
 #: Prints `PID STATE START` for each process of the name $1 (fields 1, 3 and 22 of its stat).
@@ -40,7 +43,7 @@ SIGNAL = 'kill -"$1" "$2"'
 
 
 def is_absent(error: Exception) -> bool:
-    """Whether a command was not begun because its container does not run at this moment."""
+    """Whether a command was not carried out as its container does not run, or was ended."""
     return isinstance(error, ApiError) and any(word in str(error) for word in ABSENT)
 
 
