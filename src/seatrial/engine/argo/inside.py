@@ -31,6 +31,7 @@ ABSENT: Final = (
     # Ended with its container, in the middle of a command.
     "exit code 137",
     "exit code 143",
+    "socket is already closed",
 )
 
 #: Prints `PID STATE START` for each process of the name $1 (fields 1, 3 and 22 of its stat).
