@@ -9,12 +9,9 @@ was committed before it on any node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from seatrial.case import Case, Intent
+from seatrial.cases import sql
 from seatrial.schedule import FaultChoice, Schedule
-from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
-from seatrial.verdict import Json
 
 TARGET = "mariadb-galera"
 
@@ -30,37 +27,10 @@ PARTITION = FaultChoice(
 )
 ROUGH_SEA = Schedule(choices=(KILL, PAUSE, PARTITION), gap_s=(8.0, 10.0), overlap=0.0)
 
-STEADY = (
-    SteadyState(
-        name="hardly any errors but conflicts",
-        probe=OpsProbe(metric="error_rate"),
-        before=Tolerance(max=0.5),
-        after=Tolerance(max=0.5),
-    ),
-    SteadyState(
-        name="throughput returns",
-        probe=OpsProbe(metric="throughput"),
-        before=Tolerance(min=10.0),
-        after=Tolerance(min_ratio=0.4),
-    ),
-    SteadyState(
-        name="never long unavailable",
-        probe=OpsProbe(metric="unavailable_s"),
-        before=Tolerance(max=3.0),
-        during=Tolerance(max=20.0),
-        after=Tolerance(max=5.0),
-    ),
-    SteadyState(
-        name="recovers after each healing",
-        probe=OpsProbe(metric="recovery_s"),
-        during=Tolerance(max=15.0),
-    ),
-)
+STEADY = sql.steady(silent_s=20.0, recovered_s=15.0, returns=0.4)
 
 #: What mysqld_exporter tells, where a Prometheus asks it.
 MONITORED = ("mariadb-galera",)
-#: After the last reads each node says what it holds, and what `CHECK TABLE` finds in it.
-SAME_DATA: Mapping[str, Mapping[str, Json]] = {"replicas": {}}
 
 BANK = Case(
     name="galera-bank",
@@ -81,61 +51,49 @@ BANK = Case(
     schedule=ROUGH_SEA,
     steady_states=STEADY,
     monitored=MONITORED,
-    checkers=SAME_DATA,
+    checkers=sql.SAME_DATA,
     concurrency=9,
     rate=200.0,
     time_limit_s=120.0,
     op_timeout_s=3.0,
 )
 
-APPEND = Case(
-    name="galera-append",
-    title="Snapshot isolation in rough sea, on Galera",
-    intent=Intent(
-        claim=(
-            "Transactions over several keys, on all nodes at once, keep to snapshot isolation "
-            "while nodes are killed, frozen and cut off (innodb_snapshot_isolation within a node, "
-            "the first committer wins between nodes)."
+APPEND = BANK.model_copy(
+    update={
+        "name": "galera-append",
+        "title": "Snapshot isolation in rough sea, on Galera",
+        "intent": Intent(
+            claim=(
+                "Transactions over several keys, on all nodes at once, keep to snapshot isolation "
+                "while nodes are killed, frozen and cut off (innodb_snapshot_isolation within a "
+                "node, the first committer wins between nodes)."
+            ),
+            refuted_by=(
+                "A lost append, a read of what was rolled back, or a cycle of dependencies that "
+                "snapshot isolation forbids; two nodes that differ once healed."
+            ),
         ),
-        refuted_by=(
-            "A lost append, a read of what was rolled back, or a cycle of dependencies that "
-            "snapshot isolation forbids; two nodes that differ once healed."
-        ),
-    ),
-    workload="append",
-    target=TARGET,
-    schedule=ROUGH_SEA,
-    steady_states=STEADY,
-    monitored=MONITORED,
-    checkers={"list-append": {"consistency_model": "snapshot-isolation"}, **SAME_DATA},
-    concurrency=9,
-    rate=200.0,
-    time_limit_s=120.0,
-    op_timeout_s=3.0,
+        "workload": "append",
+        "checkers": {"list-append": {"consistency_model": "snapshot-isolation"}, **sql.SAME_DATA},
+    }
 )
 
-REGISTER = Case(
-    name="galera-register",
-    title="Registers with causal reads in rough sea, on Galera",
-    intent=Intent(
-        claim=(
-            "With wsrep_sync_wait, a read of a key sees every write that was committed before it "
-            "on any node: reads, writes and compare-and-sets of a key are linearizable while nodes "
-            "are killed, frozen and cut off."
+REGISTER = BANK.model_copy(
+    update={
+        "name": "galera-register",
+        "title": "Registers with causal reads in rough sea, on Galera",
+        "intent": Intent(
+            claim=(
+                "With wsrep_sync_wait, a read of a key sees every write that was committed before "
+                "it on any node: reads, writes and compare-and-sets of a key are linearizable "
+                "while nodes are killed, frozen and cut off."
+            ),
+            refuted_by=(
+                "A read that returns a value overwritten before the read began, a compare-and-set "
+                "that succeeded on a value that was not there, or two nodes that differ once "
+                "healed."
+            ),
         ),
-        refuted_by=(
-            "A read that returns a value overwritten before the read began, a compare-and-set that "
-            "succeeded on a value that was not there, or two nodes that differ once healed."
-        ),
-    ),
-    workload="register",
-    target=TARGET,
-    schedule=ROUGH_SEA,
-    steady_states=STEADY,
-    monitored=MONITORED,
-    checkers=SAME_DATA,
-    concurrency=9,
-    rate=200.0,
-    time_limit_s=120.0,
-    op_timeout_s=3.0,
+        "workload": "register",
+    }
 )

@@ -8,12 +8,9 @@ is newest instead; there the cases have all reads lock in transactions that writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from seatrial.case import Case, Intent, Limits
+from seatrial.cases import sql
 from seatrial.schedule import FaultChoice, Schedule
-from seatrial.steady_state import OpsProbe, SteadyState, Tolerance
-from seatrial.verdict import Json
 
 TARGET = "tidb"
 
@@ -29,38 +26,10 @@ PARTITION = FaultChoice(
 )
 ROUGH_SEA = Schedule(choices=(KILL, FAILURE, PARTITION), gap_s=(20.0, 30.0), overlap=0.0)
 
-STEADY = (
-    SteadyState(
-        name="hardly any errors but conflicts",
-        probe=OpsProbe(metric="error_rate"),
-        before=Tolerance(max=0.5),
-        after=Tolerance(max=0.5),
-    ),
-    SteadyState(
-        name="throughput returns",
-        probe=OpsProbe(metric="throughput"),
-        before=Tolerance(min=10.0),
-        after=Tolerance(min_ratio=0.5),
-    ),
-    SteadyState(
-        name="never long unavailable",
-        probe=OpsProbe(metric="unavailable_s"),
-        before=Tolerance(max=3.0),
-        during=Tolerance(max=40.0),
-        after=Tolerance(max=5.0),
-    ),
-    SteadyState(
-        name="recovers after each healing",
-        probe=OpsProbe(metric="recovery_s"),
-        during=Tolerance(max=60.0),
-    ),
-)
+STEADY = sql.steady(silent_s=40.0, recovered_s=60.0, returns=0.5)
 
 #: What TiDB's own Prometheus tells (of TidbMonitor, for instance), where one is given.
 MONITORED = ("tidb",)
-#: After the last reads all servers read one moment from leaders and followers, and
-#: `ADMIN CHECK TABLE` compares indexes with rows.
-SAME_DATA: Mapping[str, Mapping[str, Json]] = {"replicas": {}}
 #: A trial of minutes on a cluster: a pod that is killed needs a while until it serves.
 LIMITS = Limits(min_ok=50)
 
@@ -83,7 +52,7 @@ BANK = Case(
     schedule=ROUGH_SEA,
     steady_states=STEADY,
     monitored=MONITORED,
-    checkers=SAME_DATA,
+    checkers=sql.SAME_DATA,
     limits=LIMITS,
     concurrency=9,
     rate=200.0,
@@ -114,31 +83,27 @@ BANK_PD = BANK.model_copy(
     }
 )
 
-APPEND = Case(
-    name="tidb-append",
-    title="Snapshot isolation of pessimistic transactions in rough sea, on TiDB",
-    intent=Intent(
-        claim=(
-            "Pessimistic transactions whose reads lock (SELECT … FOR UPDATE) before they write, "
-            "and reads of one snapshot, keep to snapshot isolation while stores are killed, fail "
-            "and are cut off."
+APPEND = BANK.model_copy(
+    update={
+        "name": "tidb-append",
+        "title": "Snapshot isolation of pessimistic transactions in rough sea, on TiDB",
+        "intent": Intent(
+            claim=(
+                "Pessimistic transactions whose reads lock (SELECT … FOR UPDATE) before they "
+                "write, and reads of one snapshot, keep to snapshot isolation while stores are "
+                "killed, fail and are cut off."
+            ),
+            refuted_by=(
+                "A lost append, a read of what was rolled back, or a cycle of dependencies that "
+                "snapshot isolation forbids; data that differ once healed."
+            ),
         ),
-        refuted_by=(
-            "A lost append, a read of what was rolled back, or a cycle of dependencies that "
-            "snapshot isolation forbids; data that differ once healed."
-        ),
-    ),
-    workload="append",
-    target=TARGET,
-    schedule=ROUGH_SEA,
-    steady_states=STEADY,
-    monitored=MONITORED,
-    checkers={"list-append": {"consistency_model": "strong-snapshot-isolation"}, **SAME_DATA},
-    limits=LIMITS,
-    concurrency=9,
-    rate=200.0,
-    time_limit_s=300.0,
-    op_timeout_s=5.0,
+        "workload": "append",
+        "checkers": {
+            "list-append": {"consistency_model": "strong-snapshot-isolation"},
+            **sql.SAME_DATA,
+        },
+    }
 )
 
 APPEND_OPTIMISTIC = APPEND.model_copy(
@@ -157,29 +122,21 @@ APPEND_OPTIMISTIC = APPEND.model_copy(
     }
 )
 
-REGISTER = Case(
-    name="tidb-register",
-    title="Linearizable registers in rough sea, on TiDB",
-    intent=Intent(
-        claim=(
-            "A transaction that begins after another was acknowledged sees it: reads, writes and "
-            "compare-and-sets of a key are linearizable while stores are killed, fail and are cut "
-            "off."
+REGISTER = BANK.model_copy(
+    update={
+        "name": "tidb-register",
+        "title": "Linearizable registers in rough sea, on TiDB",
+        "intent": Intent(
+            claim=(
+                "A transaction that begins after another was acknowledged sees it: reads, writes "
+                "and compare-and-sets of a key are linearizable while stores are killed, fail and "
+                "are cut off."
+            ),
+            refuted_by=(
+                "A read that returns a value overwritten before the read began, a compare-and-set "
+                "that succeeded on a value that was not there, or data that differ once healed."
+            ),
         ),
-        refuted_by=(
-            "A read that returns a value overwritten before the read began, a compare-and-set that "
-            "succeeded on a value that was not there, or data that differ once healed."
-        ),
-    ),
-    workload="register",
-    target=TARGET,
-    schedule=ROUGH_SEA,
-    steady_states=STEADY,
-    monitored=MONITORED,
-    checkers=SAME_DATA,
-    limits=LIMITS,
-    concurrency=9,
-    rate=200.0,
-    time_limit_s=300.0,
-    op_timeout_s=5.0,
+        "workload": "register",
+    }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -47,3 +48,12 @@ def _line(owner: str, problem: Any, known: list[str]) -> str:
     if not name:
         return f"{owner}: {message}"
     return f"{owner}: setting {name!r} is {problem['input']!r}: {message}"
+
+
+def from_text(text: str) -> Json:
+    """A value as it is typed: JSON where it is JSON (200, true, [1, 2]), else the text itself."""
+    try:
+        value: Json = json.loads(text)
+    except ValueError:
+        return text
+    return value

@@ -47,7 +47,7 @@ class Foreseeing(Looking):
         return LEAD_S
 
     async def look(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
-        self.note("look", fault)
+        self.note("look" if "n1" in victims else "look elsewhere", fault)
         await asyncio.sleep(LOOK_S)
 
 
@@ -57,15 +57,20 @@ def planned(fault: str, kind: str, start_s: float, *nodes: str, **more: Any) -> 
     )
 
 
-def carried_out(folder: Path, *faults: PlannedFault) -> dict[str, float]:
-    """What was done when, in seconds from the load's start."""
+def carried_out(
+    folder: Path, *faults: PlannedFault, leaders: Sequence[str] = ("n1",)
+) -> dict[str, float]:
+    """What was done when, in seconds from the load's start; who leads at each look-up."""
     log: list[tuple[str, float]] = []
     ops: list[Op] = []
     begin = time.monotonic()
     kinds = {"slow": Foreseeing("slow", begin, log), "quick": Looking("quick", begin, log)}
 
+    next_leader = iter(leaders)
+    last = leaders[-1]
+
     async def locate() -> Mapping[str, tuple[str, ...]]:
-        return {"leader": ("n1",)}
+        return {"leader": (next(next_leader, last),)}
 
     def record(op: Op) -> int:
         ops.append(op)
@@ -90,10 +95,16 @@ def test_it_looks_ahead_and_begins_at_its_moment(tmp_path: Path) -> None:
     assert 0.2 <= done["look f1"] < 1.4 <= done["inject f1"]
 
 
-def test_a_role_is_looked_at_when_its_moment_has_come(tmp_path: Path) -> None:
-    """Who has it then is not known before."""
-    done = carried_out(tmp_path, planned("f1", "slow", 0.4))
-    assert done["look f1"] >= 0.4 and done["inject f1"] >= done["look f1"] + LOOK_S
+def test_who_has_a_role_is_looked_at_ahead_and_is_the_victim_if_it_stays(tmp_path: Path) -> None:
+    done = carried_out(tmp_path, planned("f1", "slow", 1.4))
+    assert 0.2 <= done["look f1"] < 1.4 <= done["inject f1"]
+
+
+def test_a_role_that_moved_since_the_look_is_looked_at_anew(tmp_path: Path) -> None:
+    """Who was looked at is not the victim then, however stale the look: it begins the later."""
+    done = carried_out(tmp_path, planned("f1", "slow", 1.4), leaders=("n2", "n1"))
+    assert done["look elsewhere f1"] < 1.4 <= done["look f1"]
+    assert done["inject f1"] >= done["look f1"] + LOOK_S
 
 
 def test_it_does_not_look_at_a_node_that_another_fault_has(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -11,7 +10,7 @@ from seatrial import faults as shelf
 from seatrial.errors import UsageError
 from seatrial.runner.limits import changed
 from seatrial.schedule import FaultChoice, Schedule, leaves
-from seatrial.verdict import Json
+from seatrial.settings import from_text
 
 #: Names that are no options of the kind but of its place in the schedule.
 VICTIMS, DURATION = "victims", "duration_s"
@@ -65,7 +64,7 @@ def _changed(choice: FaultChoice, option: str, text: str) -> FaultChoice:
     elif option == DURATION:
         changes = {"duration_s": _durations(choice.kind, text)}
     else:
-        changes = {"options": tuple({**o, option: _value(text)} for o in choice.options)}
+        changes = {"options": tuple({**o, option: from_text(text)} for o in choice.options)}
     try:
         return FaultChoice.model_validate({**choice.model_dump(), **changes})
     except ValidationError as error:
@@ -83,12 +82,3 @@ def _durations(kind: str, text: str) -> tuple[float, float]:
             f"--fault-option {kind}.duration_s={text!r}: seconds, or the least and the most of "
             "them\n\nhint: duration_s=3,5"
         ) from None
-
-
-def _value(text: str) -> Json:
-    """JSON where it is JSON (200, true, [1, 2]), else the text itself."""
-    try:
-        value: Json = json.loads(text)
-    except ValueError:
-        return text
-    return value

@@ -114,11 +114,12 @@ class Nemesis:
         await self._prove_recovery(kind, evidence)
 
     async def _choose(
-        self, fault: PlannedFault, kind: FaultKind, looked: bool, stop: asyncio.Event
+        self, fault: PlannedFault, kind: FaultKind, looked: Sequence[str], stop: asyncio.Event
     ) -> tuple[tuple[str, ...], str]:
         """The victims, free of others' faults and looked at; or why there are none.
 
-        A kind that looks first takes its time, in which a role can move: then it is chosen anew.
+        Looked at ahead of its moment, if those are still the victims. Else a kind that looks first
+        takes its time, in which a role can move: then it is chosen anew.
         """
         for _ in range(ROLE_TRIES):
             victims = tuple(fault.nodes or await self._resolve(fault, kind, stop))
@@ -132,7 +133,7 @@ class Nemesis:
             ):
                 late = f"still had another fault after {FREE_TIMEOUT_S:g} s"
                 return victims, f"{', '.join(victims)} {late}"
-            if not isinstance(kind, Foresees) or looked:
+            if not isinstance(kind, Foresees) or set(victims) == set(looked):
                 return victims, ""
             await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
             if fault.nodes or stop.is_set() or await self._still(fault, victims):
@@ -152,20 +153,21 @@ class Nemesis:
 
     async def _look_ahead(
         self, kind: FaultKind, fault: PlannedFault, start_ns: int, stop: asyncio.Event
-    ) -> bool:
-        """See how things are shortly before the fault's moment; whether that could be.
+    ) -> tuple[str, ...]:
+        """See how things are shortly before the fault's moment; the nodes that were looked at.
 
-        Not while another fault has one of its victims, and not of a role, whoever has it then:
-        those are looked at when the moment has come, and begin the later for it.
+        Not while another fault has one of its victims. Of a role, whoever has it then is looked
+        at; whether that is the victim shows when the moment has come.
         """
-        if not isinstance(kind, Foresees) or not fault.nodes:
-            return False
+        if not isinstance(kind, Foresees) or not kind.lead_s():
+            return ()
         if await self._wait_until(start_ns - int(kind.lead_s() * 1e9), stop):
-            return False
-        if await self._company_of(fault.nodes):
-            return False
-        await _bounded(kind.look(self._world, fault, fault.nodes), self._act_timeout_s)
-        return not await self._company_of(fault.nodes)
+            return ()
+        victims = tuple(fault.nodes) or await self._free_holder(fault, kind)
+        if not victims or await self._company_of(victims):
+            return ()
+        await _bounded(kind.look(self._world, fault, victims), self._act_timeout_s)
+        return () if await self._company_of(victims) else victims
 
     async def _company_of(self, victims: Sequence[str]) -> bool:
         """Whether some fault acts on one of these."""
@@ -240,14 +242,18 @@ class Nemesis:
         """Who plays the role now, by the plan's pick, leaving out victims of the same touch."""
         deadline = self._clock() + int(ROLE_TIMEOUT_S * 1e9)
         while not stop.is_set() and self._clock() < deadline:
-            holders: Sequence[str] = ()
-            with contextlib.suppress(OSError, TimeoutError):
-                holders = (await self._locate()).get(fault.victims, ())
-            free = sorted(set(holders) - taken(await self._company.acting(), _touches(kind, fault)))
-            if free:
-                return (free[int(fault.pick * len(free))],)
+            if holder := await self._free_holder(fault, kind):
+                return holder
             await asyncio.sleep(ROLE_POLL_S)
         return ()
+
+    async def _free_holder(self, fault: PlannedFault, kind: FaultKind) -> tuple[str, ...]:
+        """The plan's pick of those who play the role at this moment; none if nobody is free."""
+        holders: Sequence[str] = ()
+        with contextlib.suppress(OSError, TimeoutError):
+            holders = (await self._locate()).get(fault.victims, ())
+        free = sorted(set(holders) - taken(await self._company.acting(), _touches(kind, fault)))
+        return (free[int(fault.pick * len(free))],) if free else ()
 
     async def _wait_until(self, at_ns: int, stop: asyncio.Event) -> bool:
         """Wait for a moment; True if the trial was stopped before it."""

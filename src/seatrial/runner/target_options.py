@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seatrial.errors import UsageError
+from seatrial.settings import from_text
 from seatrial.verdict import Json
 
 #: Where targets keep what says that they run already.
@@ -31,7 +32,7 @@ def laid_over(settings: Mapping[str, Json], texts: Sequence[str]) -> dict[str, J
                 f"--target-option {text!r} is no NAME=VALUE\n\n"
                 "hint: --target-option kubernetes.image=quay.io/coreos/etcd:v3.5.21"
             )
-        _put(made, steps, _value(value), text)
+        _put(made, steps, from_text(value), text)
     return made
 
 
@@ -90,11 +91,3 @@ def _put(made: dict[str, Any], steps: Sequence[str], value: Json, text: str) -> 
 def _copy(settings: Mapping[str, Json]) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(json.dumps(settings))
     return made
-
-
-def _value(text: str) -> Json:
-    try:
-        value: Json = json.loads(text)
-    except ValueError:
-        return text
-    return value
