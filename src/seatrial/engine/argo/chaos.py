@@ -25,12 +25,14 @@ from seatrial.verdict import Json
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """In seconds: until all victims are injected; until all are recovered; until the object is
-    gone; until it is gone once it was told to let go, and once its finalizers were removed."""
+    gone; until it is gone once it was told to let go, and once its finalizers were removed; until
+    a node is seen to be down (it may use its time of grace)."""
 
     inject_s: float = 30.0
     recover_s: float = 30.0
     delete_s: float = 15.0
     force_s: float = 10.0
+    down_s: float = 25.0
 
     @property
     def end_s(self) -> float:
