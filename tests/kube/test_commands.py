@@ -108,6 +108,16 @@ def test_steps_get_the_image_that_is_installed_unless_one_is_named(
         assert found == {image}
 
 
+def test_a_lost_answer_makes_no_second_trial(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The request is repeated, and what it made before is known again."""
+    cluster.fail("POST", "workflows", lose=True)
+    assert main(["submit", "etcd-register", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert [p for p in cluster.objects if "/workflows/" in p] == [f"{WORKFLOWS}/{told['name']}"]
+
+
 def test_submit_with_a_schedule_makes_or_changes_a_cron_workflow(
     cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,6 @@ name neither, so they are awaited here.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -46,7 +45,6 @@ SWITCH_S: Final = 60.0
 
 _PAUSE: Final = "experiment.chaos-mesh.org/pause"
 _FORCE: Final = "chaos-mesh.chaos-mesh.org/cleanFinalizer"
-_ATTEMPT: Final = "seatrial/attempt"
 #: Actions that are over at once: there is nothing to recover, and pausing means nothing to them.
 ONE_SHOT: Final = frozenset(
     {
@@ -160,25 +158,19 @@ def parts(manifest: Mapping[str, Json]) -> list[Object]:
 
 async def make(api: Api, run: Run, manifest: Object) -> Injury:
     """Make the object, once: one of an earlier attempt is refused. Raises `CannotCreate`."""
-    attempt = uuid.uuid4().hex
-    body = run.owned(manifest, {_ATTEMPT: attempt})
+    body = run.owned(manifest)
     body["metadata"]["name"] = run.object_name(manifest["metadata"]["name"])
     kind, name = body["kind"], body["metadata"]["name"]
     injury = Injury(kind, name, str(body["spec"].get("action", "")))
-    where = paths.chaos(kind, run.namespace)
     try:
-        injury.see(await api.create(where, body))
+        injury.see(await api.create_once(paths.chaos(kind, run.namespace), body))
     except ApiError as error:
         if error.status != 409:
             raise
-        there = await api.find(f"{where}/{name}")
-        made_by = ((there or {}).get("metadata") or {}).get("annotations") or {}
-        if made_by.get(_ATTEMPT) != attempt:
-            raise CannotCreate(
-                f"{kind} {name} is there already: this fault has begun before\n\n"
-                "hint: a new trial: seatrial submit"
-            ) from None
-        injury.see(there)  # made, and the answer was lost on the way
+        raise CannotCreate(
+            f"{kind} {name} is there already: this fault has begun before\n\n"
+            "hint: a new trial: seatrial submit"
+        ) from None
     return injury
 
 

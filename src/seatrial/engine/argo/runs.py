@@ -12,6 +12,7 @@ import copy
 import gzip
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from seatrial.verdict import Json
 CAMPAIGN_LABEL: Final = "seatrial/campaign"
 #: The installed WorkflowTemplate of any trial.
 TRIALS: Final = "seatrial-trial"
+#: What is appended to a prefix: as Kubernetes does, with no vowels and nothing easily misread.
+SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_CHARS: Final = 5
 #: The exit handler's last node, as `NodeState.task` calls it.
 TEARDOWN: Final = "exit-teardown"
 #: What Argo appends to the name of an attempt where a node may be tried again.
@@ -165,14 +169,20 @@ async def find(api: Api, namespace: str, name: str) -> Object:
 async def submit(api: Api, document: Object, *, default_image: str = "") -> Object:
     """Make a Workflow (a new name each time); a template or a schedule is made or changed.
 
+    The name is drawn here, not by the server: a request that is repeated since its answer was lost
+    would make a second trial.
+
     Containers of `default_image`, which nobody asked for by name, get the image that is installed:
     that of the template of trials, where there is one.
     """
     if default_image:
         installed = await installed_image(api, document["metadata"]["namespace"])
         document = _with_image(document, default_image, installed or default_image)
-    if "generateName" in document["metadata"]:
-        return await api.create(paths.collection_of(document), document)
+    if prefix := document["metadata"].get("generateName"):
+        rest = {k: v for k, v in document["metadata"].items() if k != "generateName"}
+        name = prefix + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_CHARS))
+        named = {**document, "metadata": {**rest, "name": name}}
+        return await api.create_once(paths.collection_of(document), named)
     return await apply(api, document)
 
 
