@@ -262,20 +262,29 @@ async def _force(api: Api, where: str, injury: Injury, bounds: Bounds) -> list[s
     return [*problems, "it is still there"]
 
 
-async def of_run(api: Api, namespace: str, label: str, must: Collection[str] = ()) -> list[Injury]:
+async def of_run(
+    api: Api,
+    namespace: str,
+    label: str,
+    must: Collection[str] = (),
+    unseen: list[str] | None = None,
+) -> list[Injury]:
     """All objects of Chaos Mesh that a selector finds.
 
-    A kind that is not installed, or that this account may not look at, has none, since none can
-    have been made; but for kinds in `must`, which the run makes: there `ApiError` is raised.
+    A kind that is not installed has none, nor has one that the run's own account may not look at,
+    since none can have been made; but for kinds in `must`, which the run makes: there `ApiError` is
+    raised. Who is not the run gives `unseen`, to which kinds that may not be looked at are added.
     """
 
     async def of_kind(kind: str) -> list[Injury]:
         try:
             objects = await api.items(paths.chaos(kind, namespace), label)
         except ApiError as error:
-            if error.status in (403, 404) and kind not in must:
-                return []
-            raise
+            if error.status not in (403, 404) or kind in must:
+                raise
+            if error.status == 403 and unseen is not None:
+                unseen.append(kind)
+            return []
         return [
             Injury(
                 kind, one["metadata"]["name"], str((one.get("spec") or {}).get("action", "")), one
