@@ -16,6 +16,7 @@ from seatrial.cli.main import main
 from seatrial.engine.argo import paths, runs
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.workflows.settings import Settings
 from tests.kube.bucket import Bucket, announce
 from tests.kube.cluster import NAMESPACE, RUN, ChaosMesh
 from tests.kube.server import Cluster, Object
@@ -107,6 +108,17 @@ def test_steps_get_the_image_that_is_installed_unless_one_is_named(
         inner = made["spec"]["workflowSpec"] if cron else made["spec"]
         found = {one["container"]["image"] for one in inner["templates"] if "container" in one}
         assert found == {image}
+
+
+def test_templates_are_made_with_the_image_that_belongs_to_them(cluster: Cluster, api: Api) -> None:
+    """New templates over old ones: not with the image of the old."""
+    templates = paths.collection("argoproj.io/v1alpha1", "WorkflowTemplate", NAMESPACE)
+    spec = {"templates": [{"container": {"image": "seatrial:old"}}, {"dag": {}}]}
+    cluster.put(templates, {"metadata": {"name": "seatrial-trial"}, "spec": spec})
+    assert main(["submit", "templates"]) == 0
+    made = cluster.objects[f"{templates}/seatrial-trial"]["spec"]["templates"]
+    images = {one["container"]["image"] for one in made if "container" in one}
+    assert images == {Settings().image}
 
 
 def test_a_lost_answer_makes_no_second_trial(
@@ -259,11 +271,11 @@ def test_stop_waits_for_faults_that_are_no_objects(cluster: Cluster, api: Api) -
     """A pause is done by command: its step says on the board that it acts, and when it healed."""
     cluster.put(WORKFLOWS, workflow("Running"))
     paused = {"kind": "pause", "touches": "process", "victims": ["n1"]}
-    board = ConfigMapBoard(api, RUN)
+    board, said = ConfigMapBoard(api, RUN), list[str]()
 
     async def act(heals: bool) -> tuple[str, ...]:
         await board.post("acting", {"begun": 1, "acting": {"fault-1": paused}})
-        stopping = asyncio.create_task(runs.stop(api, NAMESPACE, RUN.name, "", [].append, 3.0))
+        stopping = asyncio.create_task(runs.stop(api, NAMESPACE, RUN.name, "", said.append, 3.0))
         while "stop" not in cluster.objects[BOARD]["data"]:
             await asyncio.sleep(0.001)
         assert "shutdown" not in cluster.objects[f"{WORKFLOWS}/{RUN.name}"]["spec"]
