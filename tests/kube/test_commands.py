@@ -16,6 +16,7 @@ from seatrial.cli.main import main
 from seatrial.engine.argo import paths, runs
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.verdict import Json
 from seatrial.workflows.settings import Settings
 from tests.kube.bucket import Bucket, announce
 from tests.kube.cluster import NAMESPACE, RUN, ChaosMesh
@@ -270,7 +271,7 @@ def test_stop_ends_faults_of_steps_that_are_dead(
 def test_stop_waits_for_faults_that_are_no_objects(cluster: Cluster, api: Api) -> None:
     """A pause is done by command: its step says on the board that it acts, and when it healed."""
     cluster.put(WORKFLOWS, workflow("Running"))
-    paused = {"kind": "pause", "touches": "process", "victims": ["n1"]}
+    paused: dict[str, Json] = {"kind": "pause", "touches": "process", "victims": ["n1"]}
     board, said = ConfigMapBoard(api, RUN), list[str]()
 
     async def act(heals: bool) -> tuple[str, ...]:
