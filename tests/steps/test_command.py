@@ -161,6 +161,17 @@ def test_a_load_that_was_stopped_is_never_green(rooms: Rooms) -> None:
     assert "a signal" in message(rooms, "verdict")
 
 
+def test_final_reads_that_were_not_done_are_never_green(rooms: Rooms) -> None:
+    """What was acknowledged late in the load is then what nobody looked for."""
+    unproven = record("final-reads", "unproven", "0 final ops, then stopped by a signal")
+    rooms.write("final-reads", "step.json", unproven)
+    for name in CHECKERS:
+        assert step(rooms, "check", "--checker", name) == 0
+    assert step(rooms, "verdict") == 2
+    told = "unknown: the trial was interrupted: final-reads: 0 final ops, then stopped by a signal"
+    assert message(rooms, "verdict") == told
+
+
 @pytest.mark.parametrize(
     ("bound_ns", "cause"),
     [

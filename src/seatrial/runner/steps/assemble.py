@@ -45,7 +45,15 @@ Status = Literal["finished", "interrupted", "failed"]
 
 UNLOOKED = "steady-after: nobody looked whether anything of the faults is left"
 #: Whose end in anything but order makes a trial one that failed: without them there is no history.
-NEEDED = ("preflight", "provision", "prepare", "workload", "final-reads", "steady-after")
+NEEDED = (
+    "preflight",
+    "provision",
+    "prepare",
+    "workload",
+    "quiesce",
+    "final-reads",
+    "steady-after",
+)
 
 
 class ClocksRecord(Record):
@@ -232,4 +240,6 @@ def _ending(by_room: dict[str, StepRecord], load: LoadRecord | None) -> tuple[St
             return "interrupted", f"{name}: {record.sentence}"
         if name == "workload" and load is not None and load.stopped:
             return "interrupted", load.stopped
+        if name == "final-reads" and record.status == "unproven":
+            return "interrupted", f"{name}: {record.sentence}"
     return "finished", ""
