@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from seatrial.fault import FaultKind, PlannedFault, Proof, World
 from seatrial.runner.halts import Halts
 from seatrial.runner.judge_faults import fault_part
+from seatrial.runner.lookout import Lookout
 from seatrial.runner.nemesis import Nemesis
 from seatrial.trial import Evidence
 from seatrial.verdict import Validity
 from tests.runner.test_looking_ahead import Looking
+from tests.steps.plans import short_plan
 
 #: What ends a fault, given the halts of its nemesis and what stops the whole trial.
 End = Callable[[Halts, asyncio.Event], None]
@@ -73,7 +75,8 @@ def by_ramp(halts: Halts, _: asyncio.Event) -> None:
 
 
 def by_abort(halts: Halts, _: asyncio.Event) -> None:
-    halts.end_all("the trial was aborted, errors read 1", by_rule=True)
+    unused = cast(Any, None)
+    Lookout(short_plan(), unused, unused, halts, lambda: 0).abort("errors read 1")
 
 
 def test_a_fault_that_was_cut_short_is_unknown_and_says_why(tmp_path: Path) -> None:
