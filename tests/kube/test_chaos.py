@@ -218,6 +218,89 @@ def test_a_recovery_that_never_comes_is_told(
     assert not any(path.startswith(PODCHAOS) for path in cluster.objects)
 
 
+def _deleted(cluster: Cluster, path: str) -> None:
+    cluster.deleted(path)
+
+
+def _swept(cluster: Cluster, path: str) -> None:
+    cluster.remove(path)
+
+
+def _paused(cluster: Cluster, path: str) -> None:
+    cluster.patched(path, {"metadata": {"annotations": {PAUSE: "true"}}}, "merge")
+
+
+def _over(cluster: Cluster, path: str) -> None:
+    def change(body: Object) -> None:
+        body["status"]["experiment"]["desiredPhase"] = "Stop"
+
+    cluster.change(path, change)
+
+
+def _uninjected(cluster: Cluster, path: str) -> None:
+    def change(body: Object) -> None:
+        for one in body["status"]["conditions"]:
+            one["status"] = "False"
+
+    cluster.change(path, change)
+
+
+@pytest.mark.parametrize(
+    ("somebody", "why"),
+    [
+        (_deleted, "removed"),
+        (_swept, "removed"),
+        (_paused, "paused"),
+        (_over, "stopped, or its own duration was over"),
+        (_uninjected, "not all its victims are injected"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["kill", "partition"])
+def test_a_fault_that_somebody_else_ended_did_not_last(
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: ThreePods,
+    somebody: Callable[[Cluster, str], None],
+    why: str,
+    kind: str,
+) -> None:
+    """Removed, paused in a dashboard, or over by its own duration: healing is not green then.
+
+    Asked once: a second healing finds nothing, which is as it should be.
+    """
+    cluster.command = lambda *_: ("python: not found", 127)
+    fault = planned(kind, "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        (path,) = [one for one in cluster.objects if "chaos-mesh.org" in one]
+        somebody(cluster, path)
+        with pytest.raises(Unavailable, match=f"fault-1 had ended before its end: .*{why}"):
+            await kind.heal(site.world, fault, ["n2"])
+        await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, kind, act)
+    assert not any("chaos-mesh.org" in path for path in cluster.objects)
+
+
+def test_a_fault_is_ended_also_where_nobody_can_look_whether_it_lasted(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Pods that may not be read any more keep no object alive, and the healing is not green."""
+    fault = planned("stress-cpu", "n2")
+    cluster.command = lambda *_: ("python: not found", 127)
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        cluster.fail("GET", pod_path("n2"), 403)
+        with pytest.raises(Unavailable, match="nobody could look whether it had lasted"):
+            await kind.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "stress-cpu", act)
+    assert not any("stresschaos" in path for path in cluster.objects)
+
+
 def test_a_role_that_moved_is_not_injected(
     cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
 ) -> None:

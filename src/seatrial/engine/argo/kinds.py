@@ -65,6 +65,8 @@ class _Acting:
     pods: dict[str, PodState | None] = field(default_factory=dict)
     before: Mapping[str, Json] = field(default_factory=dict)
     blind: str = ""
+    #: Whether all objects acted, and nobody has begun to end them.
+    lasts: bool = False
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def evidence(self) -> dict[str, Json]:
@@ -150,6 +152,7 @@ class OnCluster:
                 for one in acting.injuries
             )
         )
+        acting.lasts = True
 
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Recover and remove; raises `Unavailable` if that took force, or it had ended before."""
@@ -157,7 +160,10 @@ class OnCluster:
         if acting is None:
             return
         cluster = _cluster(world)
-        lost = await self._lost(cluster, acting)
+        try:
+            lost = await self._lost(cluster, acting)
+        except SeatrialError as error:  # it is ended all the same
+            lost = [f"nobody could look whether it had lasted: {error}".partition(_EOL)[0]]
         told = await chaos.end_all(cluster.api, self._run, acting.injuries, self._bounds)
         if told or lost:
             raise Unavailable("; ".join([*lost, *told]))
@@ -246,14 +252,18 @@ class OnCluster:
     # ── after ────────────────────────────────────────────────────────────────────────────────
 
     async def _lost(self, cluster: ClusterWorld, acting: _Acting) -> list[str]:
-        """Victims that are not what Chaos Mesh chose any more: it injects nothing anew.
+        """Objects that somebody else ended, and victims that are not what was chosen any more.
 
-        Its records are fixed when it selects. What acts in a container ends with the container,
-        what acts on a pod's network ends with the pod; the faults on processes are about that.
+        Chaos Mesh fixes its records when it selects, and injects nothing anew. What acts in a
+        container ends with the container, what acts on a pod's network ends with the pod; the
+        faults on processes are about that. Asked once: from then on it is we who end it.
         """
-        if self.touches == "process" and self.name not in _ON_RUNNING:
-            return []
         told = []
+        if acting.lasts:
+            acting.lasts = False
+            told += await chaos.ended_early(cluster.api, self._run, acting.injuries)
+        if self.touches == "process" and self.name not in _ON_RUNNING:
+            return told
         for node, before in acting.pods.items():
             now = await cluster.pod(node)
             if before is None or not acting.injuries:
