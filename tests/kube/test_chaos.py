@@ -520,6 +520,24 @@ def test_heal_everything_finds_what_another_step_left(
     assert f"{NETCHAOS}/theirs" in cluster.objects
 
 
+def test_what_was_healed_by_force_only_is_told(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """The object is gone, so that no audit sees it; what it did may still be in place."""
+    mesh.lets_go = mesh.obeys_force = False
+    mesh.hurt = lambda _: None
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        (told,) = await site_of(api, target).heal_everything()
+        assert told.startswith("PodChaos etcd-register-abcde-fault-1: ")
+        assert told.endswith("its finalizers were removed: what it did may still be in place")
+        assert await site.audit() == ()
+
+    with_kind(api, target, "kill", act)
+
+
 def fault_of_another_run() -> Object:
     """An object that is not ours."""
     return {

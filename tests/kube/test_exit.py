@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_faults_are_healed_also_where_nobody_can_be_asked_to_stop(
     status, _ = step(trial, "heal", "--exit")
     assert status == 69
     assert f"{where}/fault-1" not in cluster.objects
+
+
+def test_what_did_not_end_in_order_is_said_though_it_is_gone(
+    cluster: Cluster, api: Api, trial: Path
+) -> None:
+    """Its object is removed all the same, and whether its injury is mended nobody knows."""
+    where = f"/apis/chaos-mesh.org/v1alpha1/namespaces/{NAMESPACE}/podchaos"
+    body = {
+        "kind": "PodChaos",
+        "metadata": {"name": "fault-1", "labels": {"seatrial/run": RUN.name}},
+        "spec": {"action": "pod-failure"},
+    }
+    cluster.put(where, body)
+    cluster.fail("PATCH", "podchaos", 403, reason="Forbidden")
+    status, said = step(trial, "heal", "--exit")
+    assert status == 2
+    assert "PodChaos fault-1: PATCH" in said and "it went wrong on purpose (403)" in said
+    assert f"{where}/fault-1" not in cluster.objects
+    record = json.loads((trial / "steps/exit-heal/heal.json").read_text())
+    assert len(record["unhealed"]) == 1
 
 
 def test_a_target_that_could_not_be_removed_is_named(

@@ -109,6 +109,11 @@ class ArgoSite:
         """How long it may take to see that a fault is over and its victims are back."""
         return kinds.READY_S + ACT_SLACK_S
 
+    @property
+    def heal_timeout_s(self) -> float:
+        """How long removing all faults may take: side by side, so as long as one."""
+        return self._bounds.end_s + ACT_SLACK_S
+
     def kind(self, name: str) -> FaultKind:
         """A kind of fault as it is done here."""
         own = orderly.kind(
@@ -120,10 +125,10 @@ class ArgoSite:
         """Roles as they are now."""
         return await self._world.roles()
 
-    async def heal_everything(self) -> None:
-        """Remove every fault of this run, whoever made it."""
+    async def heal_everything(self) -> tuple[str, ...]:
+        """Remove every fault of this run, whoever made it; what did not end in order."""
         found = await self._injuries()
-        await chaos.end_all(self._api, self._run, found, self._bounds)
+        return await chaos.end_all(self._api, self._run, found, self._bounds)
 
     async def audit(self) -> tuple[str, ...]:
         """Faults of this run that are still there, and pods that are not ready."""
