@@ -116,6 +116,12 @@ def is_recovered(found: Object) -> bool:
     return conditions(found).get("AllRecovered") == "True" and whole
 
 
+def has_recovered(found: Object) -> bool:
+    """Whether it has ended, and no victim suffers from it any more."""
+    experiment = (found.get("status") or {}).get("experiment") or {}
+    return experiment.get("desiredPhase") == "Stop" and is_recovered(found)
+
+
 def why_over(found: Object | None) -> str:
     """Why an object does not act on all its victims (any more), "" while it does."""
     if found is None:

@@ -63,6 +63,8 @@ class _Acting:
     effect: Effect
     injuries: list[Injury] = field(default_factory=list)
     pods: dict[str, PodState | None] = field(default_factory=dict)
+    #: Of a fault on links: the pods at their other ends.
+    peers: dict[str, PodState | None] = field(default_factory=dict)
     before: Mapping[str, Json] = field(default_factory=dict)
     blind: str = ""
     #: Whether all objects acted, and nobody has begun to end them.
@@ -125,7 +127,7 @@ class OnCluster:
         if not acting.blind or self.name in _ON_SERVICES or self.touches != "network":
             return
         try:
-            connections = effects.OnConnections(victims, acting.blind)
+            connections = effects.OnConnections(victims, fault.id, acting.blind)
             acting.before = await connections.look(cluster)
             acting.effect, acting.blind = connections, ""
         except SeatrialError:
@@ -142,6 +144,7 @@ class OnCluster:
         if fault.id not in self._acting:
             await self.look(world, fault, victims)
         acting = self._acting[fault.id]
+        acting.peers = dict.fromkeys(_peers(manifests, victims, cluster.placement))
         await self._glance(cluster, acting)
         await self._insist_on_role(acting, fault, victims)
         for manifest in manifests:
@@ -223,14 +226,17 @@ class OnCluster:
         made = [_fitted(one, place) for one in chaos.parts(whole)]
         parts = alike(fault, victims, place) or (fault,)
         written = links.entry(parts, victims, cluster.nodes)
-        noted = made[0]["metadata"].get("annotations") or {}
-        made[0]["metadata"] = {**made[0]["metadata"], "annotations": {**noted, **written}}
+        for number, one in enumerate(made):
+            noted = one["metadata"].get("annotations") or {}
+            more = {links.FAULT: fault.id, **({} if number else written)}
+            one["metadata"] = {**one["metadata"], "annotations": {**noted, **more}}
         return made
 
     async def _glance(self, cluster: ClusterWorld, acting: _Acting) -> None:
         """The pods as they are at the very moment: it may have come a while after the look."""
-        for node in acting.pods:
-            acting.pods[node] = await cluster.pod(node)
+        for seen in (acting.pods, acting.peers):
+            for node in seen:
+                seen[node] = await cluster.pod(node)
         for one in effects.on_pods(acting.effect):
             acting.before = {**acting.before, **await one.look(cluster)}
 
@@ -255,8 +261,9 @@ class OnCluster:
         """Objects that somebody else ended, and victims that are not what was chosen any more.
 
         Chaos Mesh fixes its records when it selects, and injects nothing anew. What acts in a
-        container ends with the container, what acts on a pod's network ends with the pod; the
-        faults on processes are about that. Asked once: from then on it is we who end it.
+        container ends with the container, what acts on a pod's network ends with the pod, or with
+        that at the other end of its links; the faults on processes are about that. Objects are
+        asked for once: from then on it is we who end them.
         """
         told = []
         if acting.lasts:
@@ -272,6 +279,12 @@ class OnCluster:
                 told.append(f"{node}: its pod was made anew meanwhile, the fault did not last")
             elif now.restarts > before.restarts and self._ends_with_container():
                 told.append(f"{node}: its container was started anew, the fault did not last")
+        for node, before in acting.peers.items():
+            now = await cluster.pod(node)
+            if acting.injuries and _uid(now) != _uid(before):
+                told.append(
+                    f"{node}, a peer: its pod was made anew meanwhile, its links were whole"
+                )
         return told
 
     def _ends_with_container(self) -> bool:
@@ -284,6 +297,18 @@ class OnCluster:
             if await cluster.api.find(f"{where}/{one.name}") is not None:
                 left.append(f"{one.kind} {one.name}")
         return left
+
+
+def _peers(manifests: Sequence[Object], victims: Sequence[str], placement: Placement) -> list[str]:
+    """Nodes that are no victims and whose addresses Chaos Mesh fixes: a pod that is made anew
+    has another one, and a network without rules."""
+    on_links = [one for one in manifests if one["kind"] == "NetworkChaos"]
+    fixed = {node for one in on_links for node in links.ends(one, placement.pods)}
+    return sorted(fixed - set(victims))
+
+
+def _uid(pod: PodState | None) -> str:
+    return "" if pod is None else pod.uid
 
 
 def _fitted(body: Object, placement: Placement) -> Object:
