@@ -425,34 +425,6 @@ def test_shapes_of_several_parts_are_objects_that_are_each_awaited(
     assert len({part["metadata"]["name"] for part in made}) == len(made)
 
 
-def test_pause_is_a_signal_sent_inside_of_the_pod(
-    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
-) -> None:
-    """SIGSTOP and SIGCONT by a command; the kernel's letter and the silence are the proof."""
-    state, sent, proofs = {"db-n2": "S"}, list[str](), list[Proof]()
-
-    def command(pod: str, container: str, argv: list[str]) -> tuple[str, int]:
-        if "kill" in argv[2]:
-            sent.append(f"{argv[4]} {argv[5]}")
-            state[pod] = "T" if argv[4] == "STOP" else "S"
-            (target.silent.add if argv[4] == "STOP" else target.silent.discard)(pod[3:])
-            return "", 0
-        return f"17 {state.get(pod, 'S')} 400\n", 0
-
-    cluster.command = command
-    fault = planned("pause", "n2")
-
-    async def act(site: ArgoSite, kind: FaultKind) -> None:
-        await kind.inject(site.world, fault, ["n2"])
-        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
-        await kind.heal(site.world, fault, ["n2"])
-        proofs.append(await kind.prove_healed(site.world, fault, ["n2"]))
-
-    with_kind(api, target, "pause", act)
-    assert sent == ["STOP 17", "CONT 17"]
-    assert [proof.seen for proof in proofs] == [True, True]
-
-
 @pytest.mark.parametrize(("leaders", "victim"), [(["n1"], "n1"), (["n1", "n3"], "n3")])
 def test_the_nemesis_of_every_engine_carries_it_out(
     cluster: Cluster,

@@ -20,6 +20,7 @@ from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.api import Object
 from seatrial.engine.argo.chaos import BOUNDS, SWITCH_S, Bounds, Injury
 from seatrial.engine.argo.effects import BY_COMMAND, Effect
+from seatrial.engine.argo.pausing import PauseThere
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
 from seatrial.engine.argo.world import ClusterWorld
@@ -53,7 +54,9 @@ Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 def kind(name: str, run: Run, locate: Locate, bounds: Bounds = BOUNDS) -> FaultKind:
     """The kind called `name` as this cluster does it; raises `UnknownName`."""
     found = shelf.kind(name)
-    return found if name in BY_COMMAND else cast(FaultKind, OnCluster(found, run, locate, bounds))
+    if name in BY_COMMAND:
+        return cast(FaultKind, PauseThere(found, run))
+    return cast(FaultKind, OnCluster(found, run, locate, bounds))
 
 
 @dataclass(slots=True)
