@@ -30,6 +30,9 @@ ROLE_POLL_S = 0.1
 ROLE_TRIES = 5
 #: How late a fault may begin because one before it on the same victims heals late.
 FREE_TIMEOUT_S = 30.0
+#: How much longer than planned a fault can hold its victims: looks, proofs and healing at their
+#: bounds; one whose process died has been ended by its dead man's switch by then.
+AFTERLIFE_S = 300.0
 #: How long other faults may go on before recovery is measured beside them.
 QUIET_TIMEOUT_S = 7 * 24 * 3600.0
 #: A measurement of recovery that another fault came across is taken again, so many times.
@@ -128,9 +131,11 @@ class Nemesis:
                     (),
                     f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken",
                 )
+            most_s = fault.duration_s + AFTERLIFE_S
             if not await self._until_free(
-                fault, Acting(fault.kind, _touches(kind, fault), victims)
+                fault, Acting(fault.kind, _touches(kind, fault), victims, most_s)
             ):
+                await self._company.leave(fault.id)
                 late = f"still had another fault after {FREE_TIMEOUT_S:g} s"
                 return victims, f"{', '.join(victims)} {late}"
             if not isinstance(kind, Foresees) or set(victims) == set(looked):

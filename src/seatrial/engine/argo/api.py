@@ -14,9 +14,10 @@ import json
 import os
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from seatrial.errors import Unavailable
@@ -44,6 +45,8 @@ THREADS = 16
 #: A line of a watch, or an answer, is never longer.
 BYTES_MAX = 64 << 20
 PAGE = 500
+#: The annotation by which what was made is known again.
+ATTEMPT = "seatrial/attempt"
 PAGES_MAX = 200
 
 BUSY = (429, 500, 502, 503, 504)
@@ -108,6 +111,24 @@ class Api:
     async def create(self, path: str, body: Mapping[str, Json]) -> Object:
         """Make an object. Raises `ApiError` (409: there is one of that name)."""
         return await self._json("POST", path, body=body)
+
+    async def create_once(self, path: str, body: Mapping[str, Json]) -> Object:
+        """Make an object that has a name, and know it again if the answer is lost on the way.
+
+        Raises `ApiError` (409: somebody else has made one of that name).
+        """
+        attempt = uuid.uuid4().hex
+        metadata = dict(cast(Mapping[str, Json], body["metadata"]))
+        noted = cast(Mapping[str, Json], metadata.get("annotations") or {})
+        metadata["annotations"] = {**noted, ATTEMPT: attempt}
+        try:
+            return await self.create(path, {**body, "metadata": metadata})
+        except ApiError as error:
+            there = await self.find(f"{path}/{metadata['name']}") if error.status == 409 else None
+            made_by = ((there or {}).get("metadata") or {}).get("annotations") or {}
+            if there is None or made_by.get(ATTEMPT) != attempt:
+                raise
+            return there
 
     async def replace(self, path: str, body: Mapping[str, Json]) -> Object:
         """Put an object in place of the version it was read at (409: there is a newer one)."""
