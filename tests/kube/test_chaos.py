@@ -311,6 +311,14 @@ def _over(cluster: Cluster, path: str) -> None:
     cluster.change(path, change)
 
 
+def _resumed(cluster: Cluster, path: str) -> None:
+    def change(body: Object) -> None:
+        for one in body["status"]["experiment"]["containerRecords"]:
+            one |= {"injectedCount": 2, "recoveredCount": 1}
+
+    cluster.change(path, change)
+
+
 def _uninjected(cluster: Cluster, path: str) -> None:
     def change(body: Object) -> None:
         for one in body["status"]["conditions"]:
@@ -326,6 +334,7 @@ def _uninjected(cluster: Cluster, path: str) -> None:
         (_swept, "removed"),
         (_paused, "paused"),
         (_over, "stopped, or its own duration was over"),
+        (_resumed, "paused for a while"),
         (_uninjected, "not all its victims are injected"),
     ],
 )

@@ -134,6 +134,8 @@ def why_over(found: Object | None) -> str:
     experiment = (found.get("status") or {}).get("experiment") or {}
     if experiment.get("desiredPhase") == "Stop":
         return "it was stopped, or its own duration was over"
+    if any(one.get("recoveredCount") for one in records(found)):
+        return "it was paused for a while"
     return "" if is_injected(found) else "not all its victims are injected"
 
 
