@@ -35,11 +35,12 @@ async def heal(step: Step) -> Outcome:
                 with contextlib.suppress(Unavailable):
                     await notices.post(site.board, notices.STOP, wish)
             unhealed = await _heal_everything(site)
+            if not step.exit:
+                unhealed = await _with_earlier(site, unhealed)
             await notices.post(site.board, notices.ACTING, ActingNotice())
             leaks = await site.audit()
-            await notices.post(
-                site.board, notices.HEAL, HealNotice(leaks=len(leaks) + len(unhealed))
-            )
+            healed = HealNotice(leaks=len(leaks) + len(unhealed), unhealed=unhealed)
+            await notices.post(site.board, notices.HEAL, healed)
     except Absent as error:
         if not step.exit:
             raise
@@ -56,6 +57,12 @@ async def _heal_everything(site: Site) -> tuple[str, ...]:
         return await asyncio.wait_for(site.heal_everything(), site.heal_timeout_s)
     except TimeoutError:
         return (f"healing was not over within {site.heal_timeout_s:g} s",)
+
+
+async def _with_earlier(site: Site, unhealed: tuple[str, ...]) -> tuple[str, ...]:
+    """What an attempt before this one found as well: its room is gone, and so are the objects."""
+    earlier = await notices.find(site.board, notices.HEAL, HealNotice)
+    return tuple(dict.fromkeys((*(earlier.unhealed if earlier else ()), *unhealed)))
 
 
 async def quiesce(step: Step) -> Outcome:

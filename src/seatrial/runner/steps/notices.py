@@ -57,9 +57,10 @@ class StepNotice(_Notice):
 
 
 class HealNotice(_Notice):
-    """Everything is mended, as far as it can be."""
+    """Everything is mended, as far as it can be; `unhealed`: what did not end in order."""
 
     leaks: int
+    unhealed: tuple[str, ...] = ()
 
 
 class StopNotice(_Notice):
