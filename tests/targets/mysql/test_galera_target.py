@@ -270,7 +270,27 @@ def test_a_node_with_data_goes_on_from_where_its_innodb_stands(tmp_path: Path) -
     given = start(tmp_path / "n1", binary=binary)
     assert start_galera._has_data(given)
     assert start_galera._position([binary]) == ["--wsrep-start-position=5f0e-11f1:42"]
-    assert start_galera._position(["/bin/true"]) == []
+
+
+def test_a_node_with_data_that_does_not_know_where_it_stands_is_not_started(tmp_path: Path) -> None:
+    binary = program(tmp_path / "mariadbd", "echo 'InnoDB: cannot open' >&2; exit 1")
+
+    with pytest.raises(SystemExit, match="cannot open\n\nthere are data, and InnoDB does not say"):
+        start_galera._position([binary])
+
+
+def test_a_node_that_was_getting_its_state_is_known(tmp_path: Path) -> None:
+    (tmp_path / "mysql").mkdir()
+    given, state = start(tmp_path), tmp_path / "grastate.dat"
+
+    assert not start_galera._is_half(given), "a database without Galera's own file"
+    state.write_text("version: 2.1\nuuid:    9b13353c-e5b4-11f1-a1fa-ca41982cca2d\nseqno:   -1\n")
+    assert not start_galera._is_half(given)
+    state.write_text("version: 2.1\nuuid:    00000000-0000-0000-0000-000000000000\nseqno:   -1\n")
+    assert start_galera._is_half(given)
+    state.unlink()
+    (tmp_path / "sst_in_progress").touch()
+    assert start_galera._is_half(given)
 
 
 def test_an_installation_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
@@ -284,7 +304,8 @@ def test_an_installation_that_fails_says_why_in_one_line(tmp_path: Path) -> None
 def test_the_program_needs_nothing_but_pythons_own_library(tmp_path: Path) -> None:
     """It runs with `-I -S`: no site-packages, no seatrial."""
     (tmp_path / "n1" / "mysql").mkdir(parents=True)
-    words = 'case "$*" in *--wsrep-recover*) ;; *) id -u; echo "$@";; esac'
+    recovered = 'echo "WSREP: Recovered position: 5f0e-11f1:42" >&2'
+    words = f'case "$*" in *--wsrep-recover*) {recovered};; *) id -u; echo "$@";; esac'
     given = start(
         tmp_path / "n1", binary=program(tmp_path / "mariadbd", words), options=["--port=1"]
     )
@@ -301,7 +322,8 @@ def test_the_program_needs_nothing_but_pythons_own_library(tmp_path: Path) -> No
         pytest.skip("no user namespaces here")
     user, said = done.stdout.splitlines()
     assert user != "0"
-    assert said == f"--no-defaults --datadir={tmp_path / 'n1'} --port=1"
+    words = f"--no-defaults --datadir={tmp_path / 'n1'} --port=1"
+    assert said == f"{words} --wsrep-start-position=5f0e-11f1:42"
 
 
 def test_every_node_of_the_lab_knows_its_peers_and_the_one_before_it(tmp_path: Path) -> None:

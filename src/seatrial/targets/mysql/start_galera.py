@@ -36,6 +36,10 @@ ACCOUNTS = (
     "REPLACE INTO mysql.global_priv SELECT '%', User, Priv FROM mysql.global_priv "
     "WHERE User = 'root' AND Host = 'localhost';\n"
 )
+#: What Galera's scripts leave while a node gets its state from another one, and how its saved
+#: state looks when it has none that is whole.
+SST_IN_PROGRESS = "sst_in_progress"
+NO_STATE = re.compile(r"^uuid: *0{8}-0{4}-", re.MULTILINE)
 #: A folder that only a made database has.
 SYSTEM_TABLES = "mysql"
 
@@ -57,7 +61,12 @@ def main(start: Start) -> NoReturn:
     if os.geteuid() == 0:
         _be_ordinary()
     argv = [start["binary"], "--no-defaults", f"--datadir={start['data']}", *start["options"]]
-    more = _position(argv) if _has_data(start) else _new(start)
+    if not _has_data(start):
+        more = _new(start)
+    elif _is_half(start):
+        more = []
+    else:
+        more = _position(argv)
     os.execv(start["binary"], [*argv, *more])
 
 
@@ -77,6 +86,16 @@ def _be_ordinary() -> None:
 
 def _has_data(start: Start) -> bool:
     return (Path(start["data"]) / SYSTEM_TABLES).is_dir()
+
+
+def _is_half(start: Start) -> bool:
+    """Whether it was getting its state, or was to: InnoDB need not open, and all of it is asked for
+    again."""
+    folder = Path(start["data"])
+    state = folder / "grastate.dat"
+    if (folder / SST_IN_PROGRESS).exists():
+        return True
+    return state.exists() and re.search(NO_STATE, state.read_text(errors="replace")) is not None
 
 
 def _new(start: Start) -> list[str]:
@@ -111,12 +130,20 @@ def _install(start: Start) -> None:
 
 
 def _position(argv: list[str]) -> list[str]:
-    """Where the node stands, as its own InnoDB knows: UUID:seqno."""
+    """Where the node stands, as its own InnoDB knows: UUID:seqno.
+
+    A node that does not know is not started: nodes that begin together without a position all count
+    as up to date, and what one of them misses it never gets.
+    """
     asked = subprocess.run(
         [*argv, "--wsrep-recover"], capture_output=True, text=True, timeout=INSTALL_S
     )
     found = re.findall(r"Recovered position: *(\S+)", asked.stderr)
-    return [f"--wsrep-start-position={found[-1]}"] if found else []
+    if not found:
+        sys.exit(
+            f"{asked.stderr}\nthere are data, and InnoDB does not say up to where: not started"
+        )
+    return [f"--wsrep-start-position={found[-1]}"]
 
 
 def _answers(peer: tuple[str, int]) -> bool:
