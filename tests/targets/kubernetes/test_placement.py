@@ -125,7 +125,15 @@ def test_a_probe_ends_at_once_when_its_pod_is_stopped_also_as_pid_1(name: str) -
     found = probes(name)
     assert len(found) == (len(PARTS) if name.startswith("tidb") else 1)
     for probe in found:
-        words = ["unshare", "--user", "--map-root-user", "--fork", "--pid", "--kill-child", *probe["command"]]
+        words = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--fork",
+            "--pid",
+            "--kill-child",
+            *probe["command"],
+        ]
         running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         try:
             first = first_process(running)
