@@ -17,7 +17,18 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, claims, effects, kinds, orderly, paths, places, pods, rights
+from seatrial.engine.argo import (
+    capacity,
+    chaos,
+    claims,
+    effects,
+    kinds,
+    orderly,
+    paths,
+    places,
+    pods,
+    rights,
+)
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -210,8 +221,9 @@ class ArgoEngine:
     async def preflight(self, plan: Plan) -> Mapping[str, str]:
         """The cluster answers, knows the kinds that the plan needs, and lets this account use them.
 
-        Raises `Unavailable` with everything that is missing at once.
+        Raises `Unavailable` with everything that is missing at once, or where the plan is too much.
         """
+        capacity.refuse(plan)
         run, target = of_environment(), _target(plan)
         placement = _placement(target, plan, run)
         api = await asyncio.to_thread(connect)
