@@ -162,6 +162,50 @@ def test_a_node_that_was_getting_its_state_takes_all_of_it_again(tmp_path: Path)
     assert "--wsrep-start-position" not in done.stdout and pod.asked() == ""
 
 
+def view_of(pod: Pod) -> dict[str, list[str]]:
+    """What stands in the view that a node comes back to."""
+    words = (line.split() for line in (pod.data / "gvwstate.dat").read_text().splitlines())
+    found: dict[str, list[str]] = {}
+    for word, *rest in words:
+        found.setdefault(word, []).append(" ".join(rest))
+    return found
+
+
+def test_nodes_that_all_left_in_order_come_back_to_one_view_of_all(tmp_path: Path) -> None:
+    views = []
+    for number in range(3):
+        root = tmp_path / str(number)
+        root.mkdir()
+        pod = Pod(root, number)
+        pod.state(seqno=7)
+        assert "mariadbd" in pod.start().stdout.splitlines()
+        views.append(view_of(pod))
+
+    assert all(view["member:"] == views[0]["member:"] for view in views)
+    assert all(view["view_id:"] == views[0]["view_id:"] for view in views)
+    own = [view["my_uuid:"][0] for view in views]
+    assert views[0]["member:"] == [f"{one} 0" for one in own] and len({*own}) == 3
+
+
+def test_a_node_that_left_in_order_joins_those_that_serve(tmp_path: Path) -> None:
+    pod = Pod(tmp_path)
+    pod.state(seqno=7)
+
+    with listening("127.0.0.2", pod.free):
+        assert f"--wsrep-start-position={UUID}:42" in pod.start().stdout.splitlines()
+    assert not (pod.data / "gvwstate.dat").exists()
+
+
+def test_a_view_that_galera_kept_is_left_as_it_is(tmp_path: Path) -> None:
+    """A killed node's."""
+    pod = Pod(tmp_path)
+    pod.state()
+    (pod.data / "gvwstate.dat").write_text("my_uuid: its-own")
+
+    pod.start()
+    assert (pod.data / "gvwstate.dat").read_text() == "my_uuid: its-own"
+
+
 # ── three real nodes ─────────────────────────────────────────────────────────────────────────────
 
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
@@ -308,3 +352,19 @@ class TestRealPods:
 
             start_all(pods)
             assert [pod.rows() for pod in pods] == ["1,2,3,4,5"] * 3
+
+    def test_after_all_left_in_order_the_cluster_comes_back_with_all_that_it_had(self) -> None:
+        """Together, so that none may begin alone; then one after the other, so that the first
+        misses what the others still took."""
+        with three_pods() as pods:
+            end_all(pods, signal.SIGTERM)
+            start_all(pods)
+            assert [pod.rows() for pod in pods] == ["1,2"] * 3
+
+            for number, pod in enumerate(pods, 3):
+                pod.sql(f"INSERT INTO t.t VALUES ({number})")
+                end_all([pod], signal.SIGTERM)
+            start_all(pods)
+            assert [pod.rows() for pod in pods] == ["1,2,3,4,5"] * 3
+            for pod in pods:
+                assert "\t3" in pod.sql("SHOW STATUS LIKE 'wsrep_cluster_size'")
