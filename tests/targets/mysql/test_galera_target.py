@@ -210,6 +210,9 @@ def start(folder: Path, **more: object) -> start_galera.Start:
         "data": str(folder),
         "before": None,
         "peers": [],
+        "serving": [],
+        "number": 0,
+        "nodes": 3,
         "options": [],
     }
     return cast(start_galera.Start, {**made, **more})
@@ -293,6 +296,33 @@ def test_a_node_that_was_getting_its_state_is_known(tmp_path: Path) -> None:
     assert start_galera._is_half(given)
 
 
+def test_nodes_that_all_left_in_order_come_back_to_one_view_of_all(tmp_path: Path) -> None:
+    views = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        start_galera._remember(start(folder, number=number))
+        views.append((folder / "gvwstate.dat").read_text().splitlines())
+
+    own = [view[0].removeprefix("my_uuid: ") for view in views]
+    members = [line for line in views[0] if line.startswith("member: ")]
+    assert members == [f"member: {one} 0" for one in own] and len({*own}) == 3
+    assert [view[1:] for view in views] == [views[0][1:]] * 3
+
+
+def test_no_view_is_written_where_one_is_kept_or_somebody_serves(
+    tmp_path: Path, listener: tuple[socket.socket, tuple[str, int]]
+) -> None:
+    server, where = listener
+    with server:
+        server.listen()
+        start_galera._remember(start(tmp_path, serving=[where]))
+        assert not (tmp_path / "gvwstate.dat").exists()
+    (tmp_path / "gvwstate.dat").write_text("my_uuid: its-own")
+    start_galera._remember(start(tmp_path))
+    assert (tmp_path / "gvwstate.dat").read_text() == "my_uuid: its-own"
+
+
 def test_an_installation_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     install = program(tmp_path / "bad", "echo nonsense; echo 'ERROR: no space' >&2; exit 3")
 
@@ -338,6 +368,8 @@ def test_every_node_of_the_lab_knows_its_peers_and_the_one_before_it(tmp_path: P
 
     assert [one["before"] for one in specs] == [None, ["10.0.0.1", 1], ["10.0.0.2", 1]]
     assert specs[1]["peers"] == [["10.0.0.1", 2], ["10.0.0.3", 2]]
+    assert specs[1]["serving"] == [["10.0.0.1", 1], ["10.0.0.3", 1]]
+    assert [(one["number"], one["nodes"]) for one in specs] == [(0, 3), (1, 3), (2, 3)]
     assert all(
         "--wsrep-cluster-address=gcomm://10.0.0.1:2,10.0.0.2:2,10.0.0.3:2" in one["options"]
         for one in specs
