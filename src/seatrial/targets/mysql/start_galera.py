@@ -5,7 +5,8 @@
 A node that has no data makes the cluster if it is the first and no other has one, else it joins.
 A node that has data asks its own InnoDB where it stands (a killed node's `grastate.dat` does not
 know) and goes on from there; after all were killed the last view that each remembers brings the
-cluster back (`pc.recovery`), after all left in order a view that is written here. Only the standard library is used: it starts in milliseconds.
+cluster back (`pc.recovery`), after all left in order a view that is written here. Only the standard
+library is used: it starts in milliseconds.
 """
 
 from __future__ import annotations
