@@ -440,8 +440,9 @@ def connect(context: str | None = None, patience_s: float = PATIENCE_S) -> Api:
                 client_configuration=configuration,
             )
     except Exception as error:  # the client has no root of its errors, and credentials can be any
+        file = os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise Unavailable(
-            f"no cluster can be reached: {_no_answer(error)}\n\n"
+            f"no cluster can be reached by {file}: {_no_answer(error)}\n\n"
             "hint: KUBECONFIG=FILE, or a context of `kubectl config get-contexts`"
         ) from error
     configuration.retries = False  # tried again here, with a bound
