@@ -267,12 +267,13 @@ def test_another_node_waits_until_the_one_before_it_serves(
 
 def test_a_node_with_data_goes_on_from_where_its_innodb_stands(tmp_path: Path) -> None:
     (tmp_path / "n1" / "mysql").mkdir(parents=True)
-    words = "echo x >&2; echo 'WSREP: Recovered position: 5f0e-11f1:42' >&2"
+    words = f"echo $@ > {tmp_path}/asked; echo 'WSREP: Recovered position: 5f0e-11f1:42' >&2"
     binary = program(tmp_path / "mariadbd", words)
 
     given = start(tmp_path / "n1", binary=binary)
     assert start_galera._has_data(given)
     assert start_galera._position([binary]) == ["--wsrep-start-position=5f0e-11f1:42"]
+    assert (tmp_path / "asked").read_text() == "--skip-networking --wsrep-recover\n"
 
 
 def test_a_node_with_data_that_does_not_know_where_it_stands_is_not_started(tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ def _position(argv: list[str]) -> list[str]:
     A node that does not know is not started: nodes that begin together without a position all count
     as up to date, and what one of them misses it never gets.
     """
-    asked = subprocess.run(
-        [*argv, "--wsrep-recover"], capture_output=True, text=True, timeout=INSTALL_S
-    )
+    # Without a network: no other node may take it for one that serves.
+    words = [*argv, "--skip-networking", "--wsrep-recover"]
+    asked = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_S)
     found = re.findall(r"Recovered position: *(\S+)", asked.stderr)
     if not found:
         sys.exit(
