@@ -15,16 +15,20 @@ RECOVERY_BUCKETS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 EXITS = {"valid": "== 0", "invalid": "== 1", "unknown": "> 1"}
 
 
+def zeros(case: str, target: str) -> list[Metric]:
+    """All counters with nothing counted, from the step `preflight`.
+
+    A series that appears with its first trial has had no increase, and that trial would be missing
+    from every rate, panel and alert; the controller forgets its counters when it restarts. (A
+    histogram cannot begin with nothing: the first recovery of a series shows in no `increase`.)
+    """
+    return [*(_verdict(case, target, one, "0") for one in EXITS), _ops(case, target, "0")]
+
+
 def verdicts(case: str, target: str) -> list[Metric]:
     """Verdicts by kind, and how long the target took to recover, from the step `verdict`."""
     made: list[Metric] = [
-        Counter(
-            name="seatrial_verdicts_total",
-            help="Trials by verdict",
-            labels=[*_labels(case, target), Label(key="verdict", value=verdict)],
-            when=f"{{{{exitCode}}}} {condition}",
-            value="1",
-        )
+        _verdict(case, target, verdict, "1", f"{{{{exitCode}}}} {condition}")
         for verdict, condition in EXITS.items()
     ]
     made.append(
@@ -42,15 +46,8 @@ def verdicts(case: str, target: str) -> list[Metric]:
 
 def ops(case: str, target: str) -> list[Metric]:
     """Ops that were sent, from the step `workload`."""
-    return [
-        Counter(
-            name="seatrial_ops_total",
-            help="Ops invoked by workloads",
-            labels=_labels(case, target),
-            when="{{outputs.parameters.ops}} > 0",
-            value="{{outputs.parameters.ops}}",
-        )
-    ]
+    sent = "{{outputs.parameters.ops}}"
+    return [_ops(case, target, sent, f"{sent} > 0")]
 
 
 def seconds(case: str, target: str) -> list[Metric]:
@@ -64,6 +61,26 @@ def seconds(case: str, target: str) -> list[Metric]:
             value="{{workflow.duration}}",
         )
     ]
+
+
+def _verdict(case: str, target: str, verdict: str, value: str, when: str | None = None) -> Metric:
+    return Counter(
+        name="seatrial_verdicts_total",
+        help="Trials by verdict",
+        labels=[*_labels(case, target), Label(key="verdict", value=verdict)],
+        when=when,
+        value=value,
+    )
+
+
+def _ops(case: str, target: str, value: str, when: str | None = None) -> Metric:
+    return Counter(
+        name="seatrial_ops_total",
+        help="Ops invoked by workloads",
+        labels=_labels(case, target),
+        when=when,
+        value=value,
+    )
 
 
 def _labels(case: str, target: str) -> list[Label]:

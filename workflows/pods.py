@@ -22,6 +22,8 @@ from seatrial.workflows.settings import Settings
 
 #: Memory that a step takes besides what it judges.
 BASE_MEMORY_MIB = 512
+#: What a fault's pod asks for: all of them wait at once, and each needs little.
+FAULT_REQUEST_MIB = 128
 USER = 10001
 TMP = "/tmp"
 
@@ -82,6 +84,7 @@ def step_template(
         seconds=seconds,
         labels=labels,
         memory_mib=memory_mib,
+        request_mib=FAULT_REQUEST_MIB if step.name == "fault" else 0,
         retry=step.retry,
     )
     template.inputs = [
@@ -116,10 +119,14 @@ def container(
     seconds: int,
     labels: Mapping[str, str],
     memory_mib: int = BASE_MEMORY_MIB,
+    request_mib: int = 0,
     retry: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Container:
-    """A container that runs `seatrial` with `arguments`: non-root, read-only root, bounded."""
+    """A container that runs `seatrial` with `arguments`: non-root, read-only root, bounded.
+
+    `memory_mib` is the most that it may take; it asks for `request_mib`, or half of that most.
+    """
     return Container(
         name=name,
         image=settings.image,
@@ -132,7 +139,10 @@ def container(
         retry_strategy=retry_strategy() if retry else None,
         labels={**labels},
         resources=m.ResourceRequirements(
-            requests={"cpu": m.Quantity("100m"), "memory": m.Quantity(f"{memory_mib // 2}Mi")},
+            requests={
+                "cpu": m.Quantity("100m"),
+                "memory": m.Quantity(f"{request_mib or memory_mib // 2}Mi"),
+            },
             limits={"memory": m.Quantity(f"{memory_mib}Mi")},
         ),
         security_context=m.SecurityContext(

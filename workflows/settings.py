@@ -82,6 +82,7 @@ class Cron(_Data):
     #: The failures are what a nightly is for: more of them are kept.
     failed_limit: int = Field(default=30, ge=0)
     #: Argo's expression that ends the schedule, such as `cronworkflow.failed >= 5`; empty: never.
+    #: `failed` counts all failures since the CronWorkflow was made, not those in a row.
     stop: str = ""
     #: Argo's expression that decides whether a run starts at its time; empty: always.
     when: str = ""

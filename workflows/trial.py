@@ -180,6 +180,8 @@ def _extras(
 ) -> tuple[list[Artifact | Parameter], list[Metric]]:
     """What a step hands out besides its room and message, and what Argo measures of it."""
     room = f"{DIR}/steps/{step.name}"
+    if step.name == "preflight":
+        return [], metrics.zeros(case, target)
     if step.name == "workload":
         return [_figure("ops", f"{room}/ops", "0")], metrics.ops(case, target)
     if step.name == "verdict":

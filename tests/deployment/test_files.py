@@ -15,6 +15,7 @@ import yaml
 
 from seatrial import __version__
 from seatrial.workflows.deployment import files
+from seatrial.workflows.deployment.storage import KEY
 from seatrial.workflows.lint import lint
 from seatrial.workflows.pods import USER
 from seatrial.workflows.settings import Settings
@@ -93,10 +94,10 @@ def test_kustomize_builds_it(overlay: str) -> None:
         timeout=60,
         check=False,
     )
-    built = [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
+    made = [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
 
     assert run.returncode == 0, run.stderr
-    names = {(d["kind"], d["metadata"]["name"]) for d in built}
+    names = {(d["kind"], d["metadata"]["name"]) for d in made}
     assert {
         ("Namespace", "seatrial"),
         ("WorkflowTemplate", "seatrial-trial"),
@@ -109,8 +110,68 @@ def test_kustomize_builds_it(overlay: str) -> None:
         ("ConfigMap", "artifact-repositories"),
         ("Role", "seatrial-cluster"),
     } <= names
-    assert set(images_of_steps(built)) == {IMAGES[overlay]}
+    assert set(images_of_steps(made)) == {IMAGES[overlay]}
     assert (("Deployment", "minio") in names) == (overlay == "kind")
+
+
+def built(overlay: str) -> list[dict[str, Any]]:
+    """What kustomize makes of an overlay."""
+    assert KUBECTL is not None
+    command = [KUBECTL, "kustomize", str(DEPLOY / overlay)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
+
+
+def of_kind(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl here")
+def test_what_the_quota_demands_of_containers_they_are_given() -> None:
+    """Argo's own containers and TiDB Operator's ask for nothing, and would be refused."""
+    documents = built("production")
+    quota = of_kind(documents, "ResourceQuota", "seatrial")["spec"]["hard"]
+    (limits,) = of_kind(documents, "LimitRange", "seatrial")["spec"]["limits"]
+
+    demanded = {name.removeprefix("requests.") for name in quota if name.startswith("requests.")}
+    assert demanded == {"cpu", "memory"}
+    assert limits["type"] == "Container"
+    assert set(limits["defaultRequest"]) == demanded
+    assert "default" not in limits, "a limit would end what needs more"
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl here")
+def test_no_alert_waits_for_nights_where_none_begins() -> None:
+    alerts = {}
+    for overlay in OVERLAYS:
+        documents = built(overlay)
+        (group,) = of_kind(documents, "PrometheusRule", "seatrial")["spec"]["groups"]
+        nightly = of_kind(documents, "CronWorkflow", "seatrial-nightly")["spec"]
+        alerts[overlay] = {rule["alert"] for rule in group["rules"]}
+        waits = "SeatrialNoGreenNight" in alerts[overlay]
+        assert waits == (not nightly.get("suspend", False))
+    assert alerts["."] - alerts["kind"] == {"SeatrialNoGreenNight"}
+
+
+def test_the_night_is_not_ended_by_all_that_it_ever_found() -> None:
+    """Argo counts failures over a CronWorkflow's life."""
+    nightly = of_kind(documents("."), "CronWorkflow", "seatrial-nightly")
+
+    assert "stopStrategy" not in nightly["spec"]
+    assert nightly["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl here")
+def test_a_new_pod_of_minio_gets_its_bucket_from_the_first_trial() -> None:
+    """It has no volume, and the Job that makes the bucket ran once. All else is as in the base."""
+    base, kind = (
+        yaml.safe_load(of_kind(built(one), "ConfigMap", "artifact-repositories")["data"][KEY])
+        for one in (".", "kind")
+    )
+
+    assert kind["s3"].pop("createBucketIfNotPresent") == {}
+    assert kind == base
 
 
 #: The image of all steps by overlay; what a target's pods have beside it is read from a step's pod.
@@ -140,11 +201,7 @@ def images_of_steps(documents: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_crds_accept_what_kustomize_makes(tmp_path: Path, overlay: str) -> None:
     """After patches and image transformers, not only before."""
-    assert KUBECTL is not None
-    command = [KUBECTL, "kustomize", str(DEPLOY / overlay)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    built = [d for d in yaml.load_all(run.stdout, yaml.CSafeLoader) if d]
-    workflows = [d for d in built if d["apiVersion"].startswith("argoproj.io")]
+    workflows = [d for d in built(overlay) if d["apiVersion"].startswith("argoproj.io")]
 
     assert len(workflows) == 4
     assert refused(tmp_path, *workflows) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from seatrial.workflows.deployment import monitoring
 from seatrial.workflows.settings import Settings
@@ -63,3 +64,39 @@ def test_panels_do_not_lie_on_each_other() -> None:
     places = {(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels}  # type: ignore[index, call-overload]
 
     assert len(places) == len(panels) == 5
+
+
+def counters(template: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """(name, labels) of a template's counters → their value and when they are emitted."""
+    (found,) = [one for one in made("any-trial")["spec"]["templates"] if one["name"] == template]
+    metrics = found.get("metrics", {}).get("prometheus", [])
+    return {
+        (one["name"], json.dumps(one["labels"])): (one["counter"]["value"], one.get("when", ""))
+        for one in metrics
+        if "counter" in one
+    }
+
+
+def test_every_counter_is_there_with_nothing_before_anything_is_counted() -> None:
+    """A series that begins with its first trial has had no increase in it."""
+    zeros = counters("preflight")
+
+    assert {*zeros} == {*counters("workload"), *counters("verdict")}
+    assert {*zeros.values()} == {("0", "")}, "whatever becomes of the step"
+    assert len(zeros) == 4
+
+
+def test_an_alert_can_fire_by_what_one_night_a_day_counts() -> None:
+    """A case that runs once a day is never unknown more than twice within one."""
+    (group,) = rules()
+    by_name = {rule["alert"]: rule["expr"] for rule in group["rules"]}
+    found = re.search(r"\[(\d+)d\]\)\) > (\d+)", by_name["SeatrialProvesNothing"])
+
+    assert found is not None
+    days, more_than = map(int, found.groups())
+    assert days > more_than
+
+
+def rules() -> list[dict[str, Any]]:
+    spec: Any = monitoring.rules(Settings())["spec"]
+    return list(spec["groups"])

@@ -61,6 +61,7 @@ EXPLAINED: dict[str, dict[tuple[str, str], str]] = {
         ("services", "watch"): END,
         ("statefulsets", "watch"): END,
         ("persistentvolumeclaims", "watch"): END,
+        ("persistentvolumeclaims", "patch"): TIDB,
         ("podchaos", "update"): WEBHOOK,
         ("networkchaos", "update"): WEBHOOK,
         ("configmaps", "list"): REAPER,

@@ -77,8 +77,8 @@ def rules(settings: Settings) -> dict[str, Json]:
                         _alert(
                             "SeatrialGuaranteeBroken",
                             "critical",
-                            # A counter that appears with 1 has no increase yet: its first
-                            # appearance counts too.
+                            # A counter that appears with 1 has no increase yet (the controller was
+                            # restarted during the trial): its first appearance counts too.
                             f"({verdict % _quoted('invalid')}) or sum by (case, target) "
                             f'({VERDICTS}{{verdict="invalid"}} unless '
                             f'{VERDICTS}{{verdict="invalid"}} offset 1h) > 0',
@@ -88,9 +88,9 @@ def rules(settings: Settings) -> dict[str, Json]:
                         _alert(
                             "SeatrialProvesNothing",
                             "warning",
-                            f'sum by (case, target) (increase({VERDICTS}{{verdict="unknown"}}[1d]))'
+                            f'sum by (case, target) (increase({VERDICTS}{{verdict="unknown"}}[3d]))'
                             f" > 2",
-                            "{{ $labels.case }} on {{ $labels.target }} is unknown again and again",
+                            "{{ $labels.case }} on {{ $labels.target }}: unknown 3 times in 3 days",
                             "Trials end without evidence: faults without effect, no final reads, "
                             "or checkers out of budget.",
                         ),

@@ -65,8 +65,8 @@ def cluster(cases: Iterable[str]) -> Grants:
         (CORE, "pods/log"): ("get",),
         # Pausing a process, measuring a link: commands inside of a target's pod.
         (CORE, "pods/exec"): ("create", "get"),
-        # What a StatefulSet asked for may outlive it.
-        (CORE, "persistentvolumeclaims"): ("get", "list", "watch", "delete"),
+        # What a StatefulSet asked for may outlive it; an operator's is made the run's own.
+        (CORE, "persistentvolumeclaims"): ("get", "list", "watch", "patch", "delete"),
         # Campaigns make trials and stop them; the reaper asks which runs are over.
         (ARGO, "workflows"): ("get", "list", "create", "patch"),
     }

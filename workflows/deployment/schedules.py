@@ -15,7 +15,10 @@ from seatrial.workflows.trial import trial_template
 NIGHTLY_CASES = ("etcd-register", "etcd-append", "etcd-set", "etcd-replicas")
 #: Faults of the night: each is a Chaos Mesh object.
 NIGHTLY_FAULTS = "kill,partition"
-NIGHT = Cron(schedules=("0 2 * * *",), stop="cronworkflow.failed >= 10")
+#: It has no `stop`: Argo counts the failures of a CronWorkflow's whole life, not those in a row,
+#: and a red night is what it is for. The tenth bug found in two years would end it in silence.
+#: Deadlines, Forbid, lifetimes and `failed_limit` bound it already.
+NIGHT = Cron(schedules=("0 2 * * *",))
 
 
 def templates(settings: Settings) -> list[dict[str, Json]]:

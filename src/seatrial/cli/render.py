@@ -210,9 +210,12 @@ def _workflows(
 
 
 def _warn(plans: Sequence[Plan]) -> None:
-    """Say to stderr which faults no probe can see on a cluster."""
+    """Say to stderr which faults no probe can see on a cluster; raise where one is too much."""
+    from seatrial.engine.argo import capacity
     from seatrial.engine.site import UNKNOWN_AT_BEST, Foretells, engine_of
 
+    for plan in plans:
+        capacity.refuse(plan)
     engine = engine_of("argo")
     assert isinstance(engine, Foretells)
     told = [one for plan in plans for one in engine.unseen(plan)]

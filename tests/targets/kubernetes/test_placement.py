@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +29,8 @@ GOLDENS = Path(__file__).parent / "goldens"
 REWRITE = os.environ.get("SEATRIAL_REWRITE_GOLDENS") == "1"
 NODES = ("n1", "n2", "n3")
 RUN = "etcd-register-x7k2p"
+PARTS = ("pd", "tikv", "tidb")
+STOP_S = 10.0
 RUNNING: Mapping[str, Json] = {
     "namespace": "production",
     "nodes": [
@@ -103,6 +108,73 @@ def test_pods_have_no_rights_no_root_and_are_not_restarted_for_being_slow(name: 
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+def probes(name: str) -> list[dict[str, Any]]:
+    """The containers `probe` of what is made."""
+    bodies = [cast(Any, body)["spec"] for body in place(*CASES[name]).objects]
+    pods = [b["template"]["spec"]["containers"] for b in bodies if "template" in b]
+    pods += [b[part]["additionalContainers"] for b in bodies for part in PARTS if part in b]
+    return [one for containers in pods for one in containers if one["name"] == kubernetes.PROBE]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_probe_ends_at_once_when_its_pod_is_stopped_also_as_pid_1(name: str) -> None:
+    """kubelet stops a pod's containers one after the other; the kernel keeps from PID 1 what it
+    has no handler for."""
+    found = probes(name)
+    assert len(found) == (len(PARTS) if name.startswith("tidb") else 1)
+    for probe in found:
+        words = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--fork",
+            "--pid",
+            "--kill-child",
+            *probe["command"],
+        ]
+        running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        try:
+            first = first_process(running)
+            os.kill(first, signal.SIGTERM)
+            assert running.wait(STOP_S) == 0
+        finally:
+            running.kill()
+            _, said = running.communicate(timeout=STOP_S)
+            if "unshare failed" in said:
+                pytest.skip("no user namespaces here")
+
+
+def first_process(running: subprocess.Popen[str]) -> int:
+    """PID 1 of the namespace that `unshare` made, as it is called out here, once it sleeps."""
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    deadline = time.monotonic() + STOP_S
+    while running.poll() is None and time.monotonic() < deadline:
+        for first in children.read_text().split():
+            if Path(f"/proc/{first}/task/{first}/children").read_text() or in_sleep(first):
+                return int(first)
+        time.sleep(0.01)
+    pytest.skip("no user namespaces here")
+
+
+def in_sleep(process: str) -> bool:
+    """Whether the process itself is `sleep`."""
+    return Path(f"/proc/{process}/comm").read_text().strip() == "sleep"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_tidb_knows_how_much_memory_it_has(part: str) -> None:
+    """TiKV gives its cache a share of what it may have: without a limit, of the machine."""
+    (body,) = place("tidb", {}).objects
+    spec = cast(Any, body)["spec"][part]
+    assert spec["limits"] == {"memory": spec["requests"]["memory"]}
+
+
+def test_nothing_stands_beside_tidb_that_ignores_its_end() -> None:
+    """The operator's container for slow queries is a `tail`, PID 1 too."""
+    (body,) = place("tidb", {}).objects
+    assert cast(Any, body)["spec"]["tidb"]["separateSlowLog"] is False
 
 
 def test_a_cluster_that_runs_is_found_and_nothing_is_made() -> None:

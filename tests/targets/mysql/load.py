@@ -94,8 +94,9 @@ async def judge(load: Load, sql: SqlClient, node: Node, access: Access) -> None:
 
     session = Session(node, access, (), JUDGE_S)
     try:
-        written = await session.transaction(registers, read=True)
+        # First what waits until the node has applied all that others took; the plain read does not.
         done = await sql.transact(tuple(("r", key, None) for key in range(LISTS)))
+        written = await session.transaction(registers, read=True)
         balances = await sql.balances()
     finally:
         await session.close()

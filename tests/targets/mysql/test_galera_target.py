@@ -210,6 +210,9 @@ def start(folder: Path, **more: object) -> start_galera.Start:
         "data": str(folder),
         "before": None,
         "peers": [],
+        "serving": [],
+        "number": 0,
+        "nodes": 3,
         "options": [],
     }
     return cast(start_galera.Start, {**made, **more})
@@ -264,13 +267,61 @@ def test_another_node_waits_until_the_one_before_it_serves(
 
 def test_a_node_with_data_goes_on_from_where_its_innodb_stands(tmp_path: Path) -> None:
     (tmp_path / "n1" / "mysql").mkdir(parents=True)
-    words = "echo x >&2; echo 'WSREP: Recovered position: 5f0e-11f1:42' >&2"
+    words = f"echo $@ > {tmp_path}/asked; echo 'WSREP: Recovered position: 5f0e-11f1:42' >&2"
     binary = program(tmp_path / "mariadbd", words)
 
     given = start(tmp_path / "n1", binary=binary)
     assert start_galera._has_data(given)
     assert start_galera._position([binary]) == ["--wsrep-start-position=5f0e-11f1:42"]
-    assert start_galera._position(["/bin/true"]) == []
+    assert (tmp_path / "asked").read_text() == "--skip-networking --wsrep-recover\n"
+
+
+def test_a_node_with_data_that_does_not_know_where_it_stands_is_not_started(tmp_path: Path) -> None:
+    binary = program(tmp_path / "mariadbd", "echo 'InnoDB: cannot open' >&2; exit 1")
+
+    with pytest.raises(SystemExit, match="cannot open\n\nthere are data, and InnoDB does not say"):
+        start_galera._position([binary])
+
+
+def test_a_node_that_was_getting_its_state_is_known(tmp_path: Path) -> None:
+    (tmp_path / "mysql").mkdir()
+    given, state = start(tmp_path), tmp_path / "grastate.dat"
+
+    assert not start_galera._is_half(given), "a database without Galera's own file"
+    state.write_text("version: 2.1\nuuid:    9b13353c-e5b4-11f1-a1fa-ca41982cca2d\nseqno:   -1\n")
+    assert not start_galera._is_half(given)
+    state.write_text("version: 2.1\nuuid:    00000000-0000-0000-0000-000000000000\nseqno:   -1\n")
+    assert start_galera._is_half(given)
+    state.unlink()
+    (tmp_path / "sst_in_progress").touch()
+    assert start_galera._is_half(given)
+
+
+def test_nodes_that_all_left_in_order_come_back_to_one_view_of_all(tmp_path: Path) -> None:
+    views = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        start_galera._remember(start(folder, number=number))
+        views.append((folder / "gvwstate.dat").read_text().splitlines())
+
+    own = [view[0].removeprefix("my_uuid: ") for view in views]
+    members = [line for line in views[0] if line.startswith("member: ")]
+    assert members == [f"member: {one} 0" for one in own] and len({*own}) == 3
+    assert [view[1:] for view in views] == [views[0][1:]] * 3
+
+
+def test_no_view_is_written_where_one_is_kept_or_somebody_serves(
+    tmp_path: Path, listener: tuple[socket.socket, tuple[str, int]]
+) -> None:
+    server, where = listener
+    with server:
+        server.listen()
+        start_galera._remember(start(tmp_path, serving=[where]))
+        assert not (tmp_path / "gvwstate.dat").exists()
+    (tmp_path / "gvwstate.dat").write_text("my_uuid: its-own")
+    start_galera._remember(start(tmp_path))
+    assert (tmp_path / "gvwstate.dat").read_text() == "my_uuid: its-own"
 
 
 def test_an_installation_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
@@ -284,7 +335,8 @@ def test_an_installation_that_fails_says_why_in_one_line(tmp_path: Path) -> None
 def test_the_program_needs_nothing_but_pythons_own_library(tmp_path: Path) -> None:
     """It runs with `-I -S`: no site-packages, no seatrial."""
     (tmp_path / "n1" / "mysql").mkdir(parents=True)
-    words = 'case "$*" in *--wsrep-recover*) ;; *) id -u; echo "$@";; esac'
+    recovered = 'echo "WSREP: Recovered position: 5f0e-11f1:42" >&2'
+    words = f'case "$*" in *--wsrep-recover*) {recovered};; *) id -u; echo "$@";; esac'
     given = start(
         tmp_path / "n1", binary=program(tmp_path / "mariadbd", words), options=["--port=1"]
     )
@@ -301,7 +353,8 @@ def test_the_program_needs_nothing_but_pythons_own_library(tmp_path: Path) -> No
         pytest.skip("no user namespaces here")
     user, said = done.stdout.splitlines()
     assert user != "0"
-    assert said == f"--no-defaults --datadir={tmp_path / 'n1'} --port=1"
+    words = f"--no-defaults --datadir={tmp_path / 'n1'} --port=1"
+    assert said == f"{words} --wsrep-start-position=5f0e-11f1:42"
 
 
 def test_every_node_of_the_lab_knows_its_peers_and_the_one_before_it(tmp_path: Path) -> None:
@@ -316,6 +369,8 @@ def test_every_node_of_the_lab_knows_its_peers_and_the_one_before_it(tmp_path: P
 
     assert [one["before"] for one in specs] == [None, ["10.0.0.1", 1], ["10.0.0.2", 1]]
     assert specs[1]["peers"] == [["10.0.0.1", 2], ["10.0.0.3", 2]]
+    assert specs[1]["serving"] == [["10.0.0.1", 1], ["10.0.0.3", 1]]
+    assert [(one["number"], one["nodes"]) for one in specs] == [(0, 3), (1, 3), (2, 3)]
     assert all(
         "--wsrep-cluster-address=gcomm://10.0.0.1:2,10.0.0.2:2,10.0.0.3:2" in one["options"]
         for one in specs

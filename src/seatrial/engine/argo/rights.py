@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.engine.argo import chaos, orderly, paths
+from seatrial.engine.argo import chaos, claims, orderly, paths
 from seatrial.engine.argo.api import Api, ApiError, path_of
 from seatrial.engine.argo.effects import BY_COMMAND, WITHOUT_COMMANDS
 from seatrial.errors import SeatrialError
@@ -74,9 +74,12 @@ def of_plan(
         group = version.partition("/")[0] if "/" in version else ""
         verbs = ("get", "watch", "create", "patch", "delete")
         found += _rights(own, group, paths.PLURALS[version, kind], verbs)
-    if any(kind == "StatefulSet" for _, kind in made):
+    if any(kind in ("StatefulSet", claims.TIDB_CLUSTER) for _, kind in made):
         volumes = ("get", "list", "watch", "delete")
         found += _rights(own, "", "persistentvolumeclaims", volumes)
+    if any(kind == claims.TIDB_CLUSTER for _, kind in made):
+        # The operator's claims are made the run's own.
+        found += _rights(own, "", "persistentvolumeclaims", ("patch",))
     return tuple(sorted(set(found)))
 
 

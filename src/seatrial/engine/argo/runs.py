@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from seatrial.engine.argo import chaos, paths
+from seatrial.engine.argo import chaos, claims, paths
 from seatrial.engine.argo.api import Api, ApiError, Object, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.run import RUN_LABEL, Run
@@ -381,14 +381,20 @@ async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ..
 async def _take_down(api: Api, now: WorkflowState, dry: bool) -> list[tuple[str, str]]:
     """Remove what a run's target was made of; pods and volumes go with it."""
     label, told = selector({RUN_LABEL: now.name}), []
+    clusters: tuple[str, ...] = ()
     for version, kind in TARGET_KINDS:
         where = paths.collection(version, kind, now.namespace)
         try:
-            made = await api.items(where, label)
+            if (version, kind) == claims.CLAIM:
+                made = [*await claims.of_run(api, now.namespace, now.name, clusters)]
+            else:
+                made = await api.items(where, label)
         except ApiError as error:
             if error.status in (403, 404):  # not installed, or never ours to make
                 continue
             raise
+        if kind == claims.TIDB_CLUSTER:
+            clusters = tuple(str(one["metadata"]["name"]) for one in made)
         for one in made:
             name, problem = one["metadata"]["name"], ""
             try:

@@ -20,7 +20,9 @@ from pydantic import BaseModel
 from seatrial import faults as shelf
 from seatrial import targets
 from seatrial.engine.argo import (
+    capacity,
     chaos,
+    claims,
     effects,
     kinds,
     orderly,
@@ -220,9 +222,9 @@ class ArgoSite:
     async def teardown(self, keep: Path | None) -> tuple[str, ...]:
         """Remove what made the target, last first, and wait until it is gone.
 
-        Volumes that a StatefulSet asked for go too, and the trial's board: nobody can repeat a load
-        on what is gone. A target that ran before is left alone, and the board stays. `keep` has no
-        meaning here: data stays on volumes, which go with the target.
+        Volumes that a StatefulSet or an operator asked for go too, and the trial's board: nobody
+        can repeat a load on what is gone. A target that ran before is left alone, and the board
+        stays. `keep` has no meaning here: data stays on volumes, which go with the target.
         """
         left: list[str] = []
         for body in reversed([self._owned(one) for one in self._placement.objects]):
@@ -247,16 +249,13 @@ class ArgoSite:
         return await chaos.of_run(self._api, self._run.namespace, label, self._broken_by)
 
     async def _remove_volumes(self) -> list[str]:
-        where = paths.collection("v1", "PersistentVolumeClaim", self._run.namespace)
+        made = claims.clusters(self._placement.objects)
         try:
-            found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
+            found = await claims.of_run(self._api, self._run.namespace, self._run.name, made)
         except ApiError as error:
             return [f"volumes were not looked for: {error}"]
-        left = []
-        for one in found:
-            body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **one}
-            left += await _remove(self._api, body)
-        return left
+        left = await asyncio.gather(*(_remove(self._api, one) for one in found))
+        return [problem for problems in left for problem in problems]
 
 
 class ArgoEngine:
@@ -265,8 +264,9 @@ class ArgoEngine:
     async def preflight(self, plan: Plan) -> Mapping[str, str]:
         """The cluster answers, knows the kinds that the plan needs, and lets this account use them.
 
-        Raises `Unavailable` with everything that is missing at once.
+        Raises `Unavailable` with everything that is missing at once, or where the plan is too much.
         """
+        capacity.refuse(plan)
         run, target = of_environment(), _target(plan)
         placement = _placement(target, plan, run)
         api = await asyncio.to_thread(connect)
@@ -305,7 +305,10 @@ class ArgoEngine:
             for body in placement.objects:
                 await apply(api, run.owned(body))
             placement = await places.settle(api, placement, plan.target.nodes)
-            ready = await _all_ready(api, placement)
+            try:
+                ready = await _all_ready(api, placement)
+            finally:
+                await claims.adopt(api, run, claims.clusters(placement.objects))
         finally:
             api.close()
         nodes = _placed(placement, ready)

@@ -146,14 +146,16 @@ class GaleraTarget:
             raise Unavailable(reason)
         own = [one.name for one in cluster].index(node.name)
         former = cluster[own - 1] if own > 0 else None
+        others = [one for one in cluster if one.name != node.name]
         start: start_galera.Start = {
             "binary": self.binary,
             "install": _found(INSTALL),
             "data": str(node.data_dir),
             "before": None if former is None else (former.address, former.ports["sql"]),
-            "peers": [
-                (one.address, one.ports["galera"]) for one in cluster if one.name != node.name
-            ],
+            "peers": [(one.address, one.ports["galera"]) for one in others],
+            "serving": [(one.address, one.ports["sql"]) for one in others],
+            "number": own,
+            "nodes": len(cluster),
             "options": _options(self.settings, node, cluster),
         }
         program = str(Path(start_galera.__file__))
