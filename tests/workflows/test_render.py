@@ -20,6 +20,18 @@ def rendered(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[s
     return list(yaml.load_all(capsys.readouterr().out, yaml.CSafeLoader))
 
 
+def template(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """A template of a rendered object."""
+    spec = made["spec"].get("workflowSpec", made["spec"])
+    (found,) = [each for each in spec["templates"] if each["name"] == name]
+    return dict(found)
+
+
+def child(campaign: dict[str, Any]) -> dict[str, Any]:
+    """The Workflow of a campaign's trials, before Argo puts values into it."""
+    return dict(yaml.safe_load(template(campaign, "make")["resource"]["manifest"]))
+
+
 def test_the_same_command_prints_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     printed = []
     for _ in range(2):
@@ -86,7 +98,7 @@ def test_five_hundred_trials_are_parameters_and_not_copies(
     (fan_out,) = made["spec"]["templates"][0]["dag"]["tasks"]
     assert [item["seed"] for item in fan_out["withItems"]] == [str(1 + i) for i in range(500)]
     assert {item["faults"] for item in fan_out["withItems"]} == {"kill,partition"}
-    assert len(made["spec"]["templates"]) == 3
+    assert len(made["spec"]["templates"]) == 5
     assert len(json.dumps(made)) < 100_000
     assert made["spec"]["parallelism"] == 4
 
@@ -115,7 +127,7 @@ def test_templates_are_what_campaigns_refer_to(capsys: pytest.CaptureFixture[str
     (campaign,) = rendered(capsys, *REGISTER, "--trials", "2")
 
     names = [(each["kind"], each["metadata"]["name"]) for each in made]
-    manifest = yaml.safe_load(campaign["spec"]["templates"][1]["resource"]["manifest"])
+    manifest = child(campaign)
     reference = manifest["spec"]["workflowTemplateRef"]["name"]
     assert names == [
         ("WorkflowTemplate", "seatrial-trial"),
@@ -140,9 +152,9 @@ def test_the_node_plan_makes_what_the_graph_fans_out_over(
         if variable["name"].startswith("SEATRIAL_PLAN_"):
             monkeypatch.setenv(variable["name"], values.get(name, ""))
     words = [
-        word.replace("{{workflow.parameters.case}}", "etcd-register").replace(
-            "/trial", str(tmp_path)
-        )
+        word.replace("{{workflow.parameters.case}}", "etcd-register")
+        .replace("{{workflow.parameters.target}}", "etcd")
+        .replace("/trial", str(tmp_path))
         for word in plan["container"]["args"]
     ]
 

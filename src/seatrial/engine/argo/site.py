@@ -17,7 +17,17 @@ from pydantic import BaseModel
 
 from seatrial import faults as shelf
 from seatrial import targets
-from seatrial.engine.argo import chaos, effects, kinds, orderly, paths, places, pods, rights
+from seatrial.engine.argo import (
+    chaos,
+    effects,
+    kinds,
+    labels,
+    orderly,
+    paths,
+    places,
+    pods,
+    rights,
+)
 from seatrial.engine.argo.api import APPLY, Api, ApiError, Object, TimedOut, connect, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.chaos import BOUNDS, Bounds
@@ -226,6 +236,7 @@ class ArgoEngine:
             if not missing:
                 placement = await places.settle(api, placement, plan.target.nodes)
                 missing = await orderly.missing(api, plan.faults, placement)
+            await labels.tell(api, run, plan)
         finally:
             api.close()
         if missing:
