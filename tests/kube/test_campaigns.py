@@ -150,3 +150,16 @@ def test_a_trial_goes_on_without_its_label(cluster: Cluster, api: Api) -> None:
     cluster.fail("PATCH", "workflows", 403)
     asyncio.run(labels.tell(api, RUN, PLAN))
     assert "labels" not in cluster.objects[f"{WORKFLOWS}/{RUN.name}"]["metadata"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--cron", "@daily"), ("--kind", "WorkflowTemplate"), ("--trials", "2", "--cron", "@daily")],
+)
+def test_what_does_not_start_now_cannot_be_watched(
+    cluster: Cluster, api: Api, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing is made."""
+    assert main(["submit", "etcd-register", *words, "--watch"]) == 64
+    assert "does not start now" in capsys.readouterr().err
+    assert all(method != "PATCH" for method, _, _ in cluster.requests)
