@@ -209,7 +209,9 @@ def _trial(used: list[str]) -> DAG:
         inputs=[Parameter(name=name) for name in ("number", *used)],
         tasks=[
             Task(name=MAKE, template=MAKE, arguments=_given(("number", *used))),
-            Task(name=FOLLOW, template=FOLLOW, arguments=_given(_NAMING), depends=MAKE),
+            Task(
+                name=FOLLOW, template=FOLLOW, arguments=_given(_NAMING), depends=f"{MAKE}.Succeeded"
+            ),
         ],
         fail_fast=False,
     )
