@@ -72,7 +72,6 @@ EXPLAINED: dict[str, dict[tuple[str, str], str]] = {
         },
         ("workflows", "create"): "a campaign makes its trials",
         ("workflows", "get"): "a campaign waits for its trials",
-        ("workflows", "patch"): "a campaign stops its trials",
         ("workflows", "list"): "the reaper asks which runs are over",
     },
 }
