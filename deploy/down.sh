@@ -6,12 +6,18 @@ set -eu
 overlay=${1:-"$(dirname "$0")/kind"}
 namespace=seatrial
 kubectl -n $namespace delete cronworkflows.argoproj.io --all --ignore-not-found --timeout=60s
-for workflow in $(kubectl -n $namespace get workflows.argoproj.io -o name); do
-    kubectl -n $namespace patch "$workflow" --type merge -p '{"spec":{"shutdown":"Stop"}}'
+there=$(kubectl -n $namespace get workflows.argoproj.io -o name)
+for workflow in $there; do
+    # One may end, or be collected, in this very moment.
+    kubectl -n $namespace patch "$workflow" --type merge -p '{"spec":{"shutdown":"Stop"}}' \
+        || echo "$workflow could not be stopped: it is deleted"
 done
 # Exit handlers have ten minutes; then owner references do their work.
-kubectl -n $namespace wait workflows.argoproj.io --all --for=jsonpath='{.status.finishedAt}' \
-    --timeout=600s || echo "some workflows did not end: their objects are deleted"
+if [ -n "$there" ]; then
+    kubectl -n $namespace wait workflows.argoproj.io --all --timeout=600s \
+        --for=jsonpath='{.status.finishedAt}' \
+        || echo "some workflows did not end: their objects are deleted"
+fi
 kubectl -n $namespace delete workflows.argoproj.io --all --ignore-not-found --timeout=120s
 for kind in $(kubectl api-resources --api-group=chaos-mesh.org --namespaced -o name); do
     kubectl -n $namespace delete "$kind" -l seatrial/run --ignore-not-found --timeout=120s \

@@ -28,7 +28,8 @@ class Step:
     """One row: `seatrial step NAME`.
 
     `room` is the folder below `steps/` that it writes. `reads`: which rooms it is given.
-    `retry`: never for what sends ops or breaks things. `seconds` bounds it where the plan says
+    `retry`: never for what sends ops or breaks things; for what the trial cannot do without, and
+    may as well be done twice. `seconds` bounds it where the plan says
     nothing else. `about` is for people.
     """
 
@@ -67,12 +68,13 @@ STEPS: tuple[Step, ...] = (
     Step("provision", "provision", "cluster", "nothing", True, 1200, "the target is made"),
     Step("prepare", "prepare", "cluster", "provision", True, 300, "clients reach every node"),
     Step("workload", "workload", "load", "provision", False, 0, "the load, through all stretches"),
+    # It says nothing to the load, which goes on with its stretch until the faults are there.
     Step(
         "steady-before",
         "steady-before",
         "cluster",
         "provision",
-        False,
+        True,
         0,
         "the stretch without faults is steady",
     ),
@@ -86,6 +88,7 @@ STEPS: tuple[Step, ...] = (
         "one fault: injected at its moment, its effect measured, healed",
         parameter="fault",
     ),
+    # Not again: it is early news, and `heal` waits for it, for which in turn the load waits.
     Step(
         "steady-during",
         "steady-during",
@@ -95,17 +98,16 @@ STEPS: tuple[Step, ...] = (
         0,
         "the stretch with faults",
     ),
-    Step(
-        "heal", "heal", "cluster", "provision", False, 600, "whatever is left of faults is undone"
-    ),
-    Step("quiesce", "quiesce", "cluster", "load", False, 0, "every node is back, without load"),
+    # All faults are over: the second time there is nothing to undo, and its word is the same.
+    Step("heal", "heal", "cluster", "provision", True, 600, "whatever is left of faults is undone"),
+    Step("quiesce", "quiesce", "cluster", "load", True, 0, "every node is back, without load"),
     Step("final-reads", "final-reads", "load", "load", False, 0, "the last reads, from every node"),
     Step(
         "steady-after",
         "steady-after",
         "cluster",
         "all",
-        False,
+        True,
         600,
         "the stretch after the faults, and what can be read without load",
     ),

@@ -170,12 +170,14 @@ def retry_strategy() -> m.RetryStrategy:
     """Again when the cluster failed (a lost pod, an artifact store that hiccups), and only then.
 
     No `expression` by exit status: where it says no, Argo replaces the node's message by its own,
-    and the sentence would be gone.
+    and the sentence would be gone. No `maxDuration` either: Argo counts it from the beginning of
+    the first attempt, so a step that runs longer would never be started again (and would have its
+    message replaced), and a second attempt would be killed at its end.
     """
     return m.RetryStrategy(
         limit=m.IntOrString(root=RETRY_LIMIT),
         retry_policy="OnError",
-        backoff=m.Backoff(duration="5s", factor=m.IntOrString(root=2), max_duration="2m"),
+        backoff=m.Backoff(duration="5s", factor=m.IntOrString(root=2)),
     )
 
 

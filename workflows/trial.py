@@ -39,6 +39,8 @@ ENTRY = "trial"
 _NEEDED = ("case", "target")
 #: The WorkflowTemplate of any trial.
 TEMPLATE = "seatrial-trial"
+#: Steps that put the whole history together, besides the checks.
+ASSEMBLING = ("steady-after", "report", "verdict")
 #: Pieces of the trial folder, by name, that the node `report` shows and keeps.
 PIECES = {
     "report": "report.html",
@@ -188,7 +190,7 @@ def _templates(
 def _memory(step: Step, limits: Bounds) -> int:
     if step.name == "check":
         return limits.check_mib
-    return 2048 if step.name in ("workload", "report") else 1024
+    return 2048 if step.name == "workload" or step.name in ASSEMBLING else 1024
 
 
 def _extras(

@@ -32,10 +32,15 @@ class StoredProof(_Data):
     measured: Mapping[str, Json] = {}
 
 
+#: A fault that is healed sooner than this before its planned end was not cut short.
+ENDED_EARLY_S = 0.1
+
+
 class Evidence(_Data):
     """What became of one planned fault. Times in ns from the start of the trial, None if never.
 
-    `skipped` says why it was rightly left out (its ramp had found the breaking point).
+    `skipped` says why it was rightly left out (its ramp had found the breaking point), `ended` why
+    it was rightly ended before its time (that, or the trial was aborted).
     """
 
     format: Literal["seatrial/evidence/1"] = "seatrial/evidence/1"
@@ -48,9 +53,11 @@ class Evidence(_Data):
     effect: StoredProof | None = None
     recovery: StoredProof | None = None
     error: str | None = None
-    #: How far these moments may be off the trial's axis; 0: the load's own clock; None: unknown.
+    #: How far these moments may be off the trial's axis; 0: the load's own clock; None: unknown,
+    #: or not placed on it.
     clock_bound_ns: int | None = 0
     skipped: str = ""
+    ended: str = ""
     #: How long after its planned moment it began; None if it never did, or nobody noted it.
     late_s: float | None = None
 

@@ -16,7 +16,7 @@ NAMESPACE = "seatrial"
 NODES = ("n1", "n2", "n3")
 RUN = Run("etcd-register-abcde", NAMESPACE, "etcd-register-abcde", "uid-of-the-workflow")
 #: Bounds that a test can wait for.
-SHORT = Bounds(inject_s=0.3, recover_s=0.3, delete_s=0.3, force_s=0.3)
+SHORT = Bounds(inject_s=0.3, recover_s=0.3, delete_s=0.3, force_s=0.3, down_s=0.3)
 FINALIZER = "chaos-mesh/records"
 PAUSE = "experiment.chaos-mesh.org/pause"
 FORCE = "chaos-mesh.chaos-mesh.org/cleanFinalizer"

@@ -10,6 +10,7 @@ import pytest
 
 from seatrial.engine.argo import paths
 from seatrial.engine.argo.api import Api, ApiError, TimedOut, connect
+from seatrial.errors import Unavailable
 from tests.kube.cluster import NAMESPACE, pod, pod_path
 from tests.kube.server import Cluster, Object
 
@@ -137,3 +138,9 @@ def test_pages_are_joined(cluster: Cluster, api: Api) -> None:
     cluster.put(PODS, body)
     found = asyncio.run(api.items(PODS, "seatrial/run=a"))
     assert [one["metadata"]["name"] for one in found] == ["db-n9"]
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/no/such/file")
+    with pytest.raises(Unavailable, match=r"by /no/such/file: .*\n\nhint: KUBECONFIG=FILE"):
+        connect()

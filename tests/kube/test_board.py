@@ -83,6 +83,43 @@ def test_two_faults_never_take_one_victim(cluster: Cluster, api: Api) -> None:
     assert sorted(asyncio.run(act())) == [False, True]
 
 
+def test_a_beginning_whose_answer_was_lost_is_no_other_fault(cluster: Cluster, api: Api) -> None:
+    """Though another fault has written since, so that the own line is not the newest any more."""
+
+    async def act() -> None:
+        mine, other = (BoardCompany(ConfigMapBoard(api, RUN)) for _ in range(2))
+        await other.join("fault-0", Acting("kill", "process", ("n3",)))
+        cluster.fail("PUT", "configmaps", lose=True)
+        joining = asyncio.create_task(mine.join("fault-1", Acting("kill", "process", ("n1",))))
+        while "fault-1" not in cluster.objects[PATH]["data"][notices.ACTING]:
+            await asyncio.sleep(0.001)
+        assert await other.join("fault-2", Acting("kill", "process", ("n2",)))
+        assert await joining
+        assert set(await BoardCompany(ConfigMapBoard(api, RUN)).acting()) == {
+            "fault-0",
+            "fault-1",
+            "fault-2",
+        }
+
+    asyncio.run(act())
+
+
+def test_a_fault_whose_process_died_holds_its_victim_no_longer_than_it_can_act(
+    cluster: Cluster, api: Api
+) -> None:
+    async def act() -> None:
+        company = BoardCompany(ConfigMapBoard(api, RUN))
+        assert await company.join("fault-1", Acting("kill", "process", ("n1",), most_s=0.2))
+        again = Acting("kill", "process", ("n1",))
+        assert not await company.join("fault-2", again)
+        async with asyncio.timeout(5):
+            while await company.acting():
+                await company.change()
+        assert await company.join("fault-2", again)
+
+    asyncio.run(act())
+
+
 def test_reading_is_cheap(cluster: Cluster, api: Api) -> None:
     """However often a step looks, the API is asked at most twice a second."""
 

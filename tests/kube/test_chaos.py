@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from seatrial.errors import CannotCreate, Unavailable
 from seatrial.fault import FaultKind, PlannedFault, Proof
 from seatrial.op import Op
 from seatrial.runner.nemesis import Nemesis
+from seatrial.target import Placement
 from seatrial.trial import Evidence
 from tests.kube.cluster import (
     NAMESPACE,
@@ -86,6 +88,13 @@ def word(proof: Proof) -> Object:
 Act = Callable[[ArgoSite, FaultKind], Awaitable[None]]
 
 
+class Named(ThreePods):
+    """It is known which container of a pod is the node."""
+
+    def place(self, nodes: Sequence[str], run: str, namespace: str) -> Placement:
+        return replace(super().place(nodes, run, namespace), node="node")
+
+
 def with_kind(api: Api, target: ThreePods, name: str, act: Act) -> None:
     """Do something with a kind of fault as a step gets it."""
 
@@ -110,7 +119,7 @@ def test_kill_is_injected_proved_healed_and_gone(
 
     with_kind(api, target, "kill", act)
     effect, recovery = proofs
-    assert effect.seen and "not ready" in effect.sentence and "no answer" in effect.sentence
+    assert effect.seen and "not run" in effect.sentence and "no answer" in effect.sentence
     assert recovery.seen
     before, after = word(effect), word(recovery)
     assert before["conditions"]["AllInjected"] == "True"
@@ -118,6 +127,71 @@ def test_kill_is_injected_proved_healed_and_gone(
     assert (record["phase"], record["recoveredCount"]) == ("Not Injected", 1)
     assert len(mesh.gone) == 1
     assert not any(path.startswith(PODCHAOS) for path in cluster.objects)
+
+
+def fail_pods_of(cluster: Cluster, mesh: ChaosMesh, *more: Callable[[Object], None]) -> None:
+    """Chaos Mesh lets a pod fail: it writes another image into it, and what then happens."""
+
+    def other_image(body: Object) -> None:
+        body["spec"] = {"containers": [{"name": "node", "image": "pause"}]}
+
+    def act(pods: list[str]) -> None:
+        for change in (other_image, *more):
+            for name in pods:
+                cluster.change(pod_path(name.removeprefix("db-")), change)
+
+    mesh.hurt, mesh.mend = act, lambda _: None
+
+
+def test_that_a_pod_is_told_to_fail_is_no_proof_that_its_node_is_down(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """The other image is the fault's own word, and so is the deletion that is asked for."""
+    fail_pods_of(
+        cluster,
+        mesh,
+        lambda body: body["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"),
+        lambda body: body["status"].update(conditions=[{"type": "Ready", "status": "True"}]),
+    )
+    fault, proofs = planned("kill", "n2"), list[Proof]()
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+
+    with_kind(api, Named(), "kill", act)
+    assert not proofs[0].seen and "no effect was seen" in proofs[0].sentence, proofs[0]
+
+
+def test_a_node_that_takes_its_time_of_grace_is_waited_for(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods
+) -> None:
+    """Only the container of the node counts: that another one was started anew says nothing."""
+
+    def probe_started(body: Object) -> None:
+        body["status"]["containerStatuses"] = [
+            {"name": "helm", "restartCount": 1, "state": {"running": {}}},
+            {"name": "node", "restartCount": 0, "state": {"running": {}}},
+        ]
+
+    def node_ended(body: Object) -> None:
+        body["status"]["containerStatuses"][1]["state"] = {"terminated": {}}
+
+    fail_pods_of(cluster, mesh, probe_started)
+    fault, proofs = planned("kill", "n2"), list[Proof]()
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+        late = asyncio.get_running_loop().call_later(
+            SHORT.down_s / 2, cluster.change, pod_path("n2"), node_ended
+        )
+        proofs.append(await kind.prove_injected(site.world, fault, ["n2"]))
+        late.cancel()
+
+    with_kind(api, Named(), "kill", act)
+    assert not proofs[0].seen, proofs[0]
+    assert proofs[1].seen and "does not run any more" in proofs[1].sentence
 
 
 def test_the_object_is_owned_labelled_and_has_a_dead_mans_switch(

@@ -15,6 +15,9 @@ import yaml
 from seatrial.cli.main import main
 from seatrial.engine.argo import paths, runs
 from seatrial.engine.argo.api import Api
+from seatrial.engine.argo.board import ConfigMapBoard
+from seatrial.verdict import Json
+from seatrial.workflows.settings import Settings
 from tests.kube.bucket import Bucket, announce
 from tests.kube.cluster import NAMESPACE, RUN, ChaosMesh
 from tests.kube.server import Cluster, Object
@@ -106,6 +109,27 @@ def test_steps_get_the_image_that_is_installed_unless_one_is_named(
         inner = made["spec"]["workflowSpec"] if cron else made["spec"]
         found = {one["container"]["image"] for one in inner["templates"] if "container" in one}
         assert found == {image}
+
+
+def test_templates_are_made_with_the_image_that_belongs_to_them(cluster: Cluster, api: Api) -> None:
+    """New templates over old ones: not with the image of the old."""
+    templates = paths.collection("argoproj.io/v1alpha1", "WorkflowTemplate", NAMESPACE)
+    spec = {"templates": [{"container": {"image": "seatrial:old"}}, {"dag": {}}]}
+    cluster.put(templates, {"metadata": {"name": "seatrial-trial"}, "spec": spec})
+    assert main(["submit", "templates"]) == 0
+    made = cluster.objects[f"{templates}/seatrial-trial"]["spec"]["templates"]
+    images = {one["container"]["image"] for one in made if "container" in one}
+    assert images == {Settings().image}
+
+
+def test_a_lost_answer_makes_no_second_trial(
+    cluster: Cluster, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The request is repeated, and what it made before is known again."""
+    cluster.fail("POST", "workflows", lose=True)
+    assert main(["submit", "etcd-register", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert [p for p in cluster.objects if "/workflows/" in p] == [f"{WORKFLOWS}/{told['name']}"]
 
 
 def test_submit_with_a_schedule_makes_or_changes_a_cron_workflow(
@@ -242,6 +266,43 @@ def test_stop_ends_faults_of_steps_that_are_dead(
     assert f"{PODCHAOS}/fault-1" not in cluster.objects
     assert cluster.objects[f"{WORKFLOWS}/{RUN.name}"]["spec"]["shutdown"] == "Stop"
     assert any("fault-1" in line for line in said)
+
+
+def test_stop_waits_for_faults_that_are_no_objects(cluster: Cluster, api: Api) -> None:
+    """A pause is done by command: its step says on the board that it acts, and when it healed."""
+    cluster.put(WORKFLOWS, workflow("Running"))
+    paused: dict[str, Json] = {"kind": "pause", "touches": "process", "victims": ["n1"]}
+    board, said = ConfigMapBoard(api, RUN), list[str]()
+
+    async def act(heals: bool) -> tuple[str, ...]:
+        await board.post("acting", {"begun": 1, "acting": {"fault-1": paused}})
+        stopping = asyncio.create_task(runs.stop(api, NAMESPACE, RUN.name, "", said.append, 3.0))
+        while "stop" not in cluster.objects[BOARD]["data"]:
+            await asyncio.sleep(0.001)
+        assert "shutdown" not in cluster.objects[f"{WORKFLOWS}/{RUN.name}"]["spec"]
+        if heals:
+            await board.post("acting", {"begun": 1, "acting": {}})
+        return await stopping
+
+    assert asyncio.run(act(heals=True)) == ()
+    cluster.put(WORKFLOWS, workflow("Running"))
+    cluster.remove(BOARD)
+    assert asyncio.run(act(heals=False)) == ("fault-1 (pause of n1) has not said that it healed",)
+
+
+@pytest.mark.parametrize("command", [("stop", RUN.name), ("reap", "--engine", "argo")])
+def test_what_may_not_be_looked_at_is_not_healed(
+    cluster: Cluster, api: Api, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody without rights on Chaos Mesh's objects is not told that all is well."""
+    cluster.put(WORKFLOWS, workflow("Running"))
+    refused = cluster.fail("GET", "chaos-mesh.org", 403, reason="Forbidden", times=1000)
+    assert main([*command]) == 70
+    assert "is not known: you may not look" in capsys.readouterr().out
+    # Rights for what the cases need are enough, as the reaper has them.
+    refused.path = "chaos-mesh.org.*(io|stress|time|dns|http|jvm|kernel)chaos"
+    cluster.put(WORKFLOWS, workflow("Running"))
+    assert main([*command]) == 0
 
 
 def test_stopping_a_campaign_stops_its_trials_that_still_run(

@@ -87,10 +87,12 @@ def whole(cluster: Cluster) -> Cluster:
         "workflowtaskresults",
     )
     cluster.groups[paths.CHAOS_MESH] = tuple(kind.lower() for kind in paths.CHAOS_KINDS)
+    cluster.groups["pingcap.com"] = ("tidbclusters",)
     cluster.put("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     for name, image in (
         ("workflow-controller", "quay.io/argoproj/workflow-controller:v4.1.2"),
         ("chaos-controller-manager", "ghcr.io/chaos-mesh/chaos-mesh:v2.8.3"),
+        ("tidb-controller-manager", "pingcap/tidb-operator:v1.6.6"),
     ):
         cluster.put(DEPLOYMENTS.format("there"), deployment(name, image))
     for machine in MACHINES:
@@ -134,6 +136,7 @@ def test_a_whole_cluster_lacks_nothing(whole: Cluster, look: Callable[[], Rows])
     assert said["API server"] == "Kubernetes v1.34.9"
     assert said["Argo Workflows"] == "v4.1.2, workflow-controller is ready"
     assert said["Chaos Mesh"] == "v2.8.3, chaos-controller-manager is ready"
+    assert said["TiDB Operator"] == "v1.6.6, tidb-controller-manager is ready"
     assert said["chaos daemon"] == "ready on all 2 machines"
     assert said["kernel modules"].endswith("on 2 machines that were asked")
     assert said["service accounts"].startswith("seatrial-judge, seatrial-load, seatrial-cluster:")
@@ -156,6 +159,10 @@ def test_an_empty_cluster_lacks_each_thing_by_itself(
         "artifact store",
     }
     assert all(mend for status, _, mend in rows.values() if status != "ok")
+    assert rows["TiDB Operator"][:2] == (
+        "limited",
+        "pingcap.com is not installed: no case on TiDB runs here",
+    )
 
 
 def test_a_server_that_refuses_ends_the_list(cluster: Cluster, look: Callable[[], Rows]) -> None:
@@ -183,7 +190,7 @@ def test_a_controller_of_another_version_is_told(whole: Cluster, look: Callable[
     whole.put(where, deployment("workflow-controller", "quay.io/argoproj/x:v3.7.18"))
     whole.put(where, deployment("chaos-controller-manager", "c/c:v2.8.3@sha256:abc", ready=0))
     rows = look()
-    assert rows["Argo Workflows"][:2] == ("limited", "v3.7.18; v4.1 was tried")
+    assert rows["Argo Workflows"][:2] == ("limited", "v3.7.18; seatrial is made for v4.1")
     assert rows["Chaos Mesh"][:2] == ("missing", "chaos-controller-manager v2.8.3 is not ready")
     whole.groups[paths.CHAOS_MESH] = ("podchaos",)
     assert "chaos-mesh.org has no awschaos" in look()["Chaos Mesh"][1]
@@ -243,8 +250,13 @@ def test_rights_that_are_not_there_are_named(whole: Cluster, look: Callable[[], 
         use for use in mine if (use.resource, use.verb) != ("podchaos", "delete")
     )
     whole.denied.add(("create", "workflows"))
+    whole.denied.add(("create", "cronworkflows"))
     rows = look()
-    assert rows["your rights"][:2] == ("limited", "not: create workflows.argoproj.io in seatrial")
+    assert rows["your rights"][:2] == (
+        "limited",
+        "not: create workflows.argoproj.io in seatrial; "
+        "create cronworkflows.argoproj.io in seatrial",
+    )
     status, meaning, mend = rows["service accounts"]
     assert (status, mend) == ("missing", "kubectl apply -k deploy/")
     told = "seatrial-cluster cannot create workflows.argoproj.io in seatrial; "

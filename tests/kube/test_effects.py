@@ -21,7 +21,7 @@ from seatrial.errors import Unavailable
 from seatrial.fault import FaultKind, PlannedFault, Proof
 from seatrial.faults import FAULTS
 from seatrial.faults.chaos.examples import ACTIONS
-from seatrial.runner.judge import fault_part
+from seatrial.runner.judge_faults import fault_part
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.target import Node, Placement
 from seatrial.trial import Evidence, StoredProof

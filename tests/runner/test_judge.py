@@ -17,12 +17,14 @@ from seatrial.history.stream import HistoryWriter
 from seatrial.op import NEMESIS, Op, Type, Value
 from seatrial.plan import Plan
 from seatrial.runner import guard, judge, store
+from seatrial.runner.judge_faults import LATE_S, fault_parts
 from seatrial.runner.judge_steady import steady_state_part
 from seatrial.runner.planner import Overrides, make_plan
 from seatrial.steady.reading import Reading, SteadyStateResult
 from seatrial.trial import Evidence, StoredProof, TrialFolder, write_text
 from seatrial.verdict import Anomaly, Validity, Verdict, join
 
+SECOND = 1_000_000_000
 SEEN = StoredProof(seen=True, sentence="seen")
 NOT_SEEN = StoredProof(seen=False, sentence="n1 went on answering")
 FAULT = PlannedFault(
@@ -35,10 +37,10 @@ def evidence(**changes: object) -> Evidence:
     whole = Evidence(
         fault=FAULT,
         victims=("n1",),
-        inject_ns=1,
-        injected_ns=2,
-        heal_ns=3,
-        healed_ns=4,
+        inject_ns=1 * SECOND,
+        injected_ns=1 * SECOND + 1,
+        heal_ns=3 * SECOND,
+        healed_ns=3 * SECOND + 1,
         effect=SEEN,
         recovery=SEEN,
     )
@@ -46,7 +48,7 @@ def evidence(**changes: object) -> Evidence:
 
 
 def test_a_fault_that_acted_and_healed_is_valid() -> None:
-    (part,) = judge.fault_parts([FAULT], [evidence()])
+    (part,) = fault_parts([FAULT], [evidence()])
 
     assert (part.verdict, part.cause) == (
         Validity.VALID,
@@ -62,12 +64,13 @@ def test_a_fault_that_acted_and_healed_is_valid() -> None:
         ({"recovery": NOT_SEEN}, "was not seen to heal: n1 went on answering"),
         ({"recovery": None}, "was not seen to heal"),
         ({"error": "OSError: no such process"}, "OSError: no such process"),
+        ({"heal_ns": 1_300_000_000}, "it was healed after 0.3 s of 2 s"),
     ],
 )
 def test_a_fault_that_is_not_proven_is_unknown_and_named(
     changes: dict[str, object], cause: str
 ) -> None:
-    (part,) = judge.fault_parts([FAULT], [evidence(**changes)])
+    (part,) = fault_parts([FAULT], [evidence(**changes)])
 
     assert part.verdict is Validity.UNKNOWN
     assert "fault-1 (pause of n1)" in part.cause
@@ -75,7 +78,7 @@ def test_a_fault_that_is_not_proven_is_unknown_and_named(
 
 
 def test_a_fault_without_evidence_is_unknown() -> None:
-    (part,) = judge.fault_parts([FAULT], [])
+    (part,) = fault_parts([FAULT], [])
 
     assert part.verdict is Validity.UNKNOWN
     assert "left no evidence" in part.cause
@@ -274,7 +277,7 @@ def test_a_fault_that_began_late_is_told_and_no_less_valid(
     plan = Plan.model_validate_json(folder.plan.read_text())
     plan = plan.model_copy(update={"faults": (FAULT,), "steady_states": ()})
     write_text(folder.plan, plan.to_text())
-    for late_s, told in ((judge.LATE_S + 3.1, True), (judge.LATE_S / 2, False)):
+    for late_s, told in ((LATE_S + 3.1, True), (LATE_S / 2, False)):
         text = evidence(late_s=late_s).model_dump_json()
         write_text(folder.evidence / "fault-1.json", text)
         judgement = judged(folder, monkeypatch, Content)

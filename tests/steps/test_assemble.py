@@ -161,7 +161,10 @@ def test_leaks_and_the_unplanned_stand_in_the_record(tmp_path: Path) -> None:
     [
         ("provision", "failed", "failed"),
         ("workload", "running", "interrupted"),
+        ("quiesce", None, "failed"),
+        ("quiesce", "failed", "failed"),
         ("final-reads", None, "failed"),
+        ("final-reads", "unproven", "interrupted"),
         ("steady-after", None, "failed"),
         (None, None, "finished"),
     ],

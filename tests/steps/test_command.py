@@ -11,12 +11,20 @@ from seatrial.cli.main import main
 from seatrial.fault import PlannedFault
 from seatrial.op import NEMESIS, Op, Type
 from seatrial.plan import Plan
-from seatrial.runner.judge import fault_part
+from seatrial.runner.judge_faults import fault_part
 from seatrial.runner.steps.assemble import NEEDED
-from seatrial.runner.steps.rooms import AuditRecord, LoadClock, LoadRecord, Rooms, StepRecord
+from seatrial.runner.steps.rooms import (
+    AuditRecord,
+    EventRecord,
+    EventsRecord,
+    LoadClock,
+    LoadRecord,
+    Rooms,
+    StepRecord,
+)
 from seatrial.runner.steps.table import KINDS, STEPS
 from seatrial.trial import Evidence, StoredProof
-from seatrial.verdict import Validity
+from seatrial.verdict import Json, Validity
 from tests.steps.plans import short_plan
 from tests.steps.test_assemble import write
 
@@ -153,6 +161,17 @@ def test_a_load_that_was_stopped_is_never_green(rooms: Rooms) -> None:
     assert "a signal" in message(rooms, "verdict")
 
 
+def test_final_reads_that_were_not_done_are_never_green(rooms: Rooms) -> None:
+    """What was acknowledged late in the load is then what nobody looked for."""
+    unproven = record("final-reads", "unproven", "0 final ops, then stopped by a signal")
+    rooms.write("final-reads", "step.json", unproven)
+    for name in CHECKERS:
+        assert step(rooms, "check", "--checker", name) == 0
+    assert step(rooms, "verdict") == 2
+    told = "unknown: the trial was interrupted: final-reads: 0 final ops, then stopped by a signal"
+    assert message(rooms, "verdict") == told
+
+
 @pytest.mark.parametrize(
     ("bound_ns", "cause"),
     [
@@ -250,3 +269,72 @@ def test_a_step_is_done_again_in_an_empty_room(rooms: Rooms) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_every_step_can_be_loaded(name: str) -> None:
     assert callable(STEPS[name].load())
+
+
+FAULT = PlannedFault(
+    id="fault-1", kind="kill", victims="one", nodes=("n2",), start_s=1, duration_s=1
+)
+
+
+def with_fault(made: Rooms, status: str, sentence: str, *, events: bool) -> None:
+    """A fault that acted from 1 to 2 s by its evidence, and how its step ended."""
+    asked = plan().model_copy(update={"faults": (FAULT,)})
+    made.folder.plan.write_text(asked.to_text(), encoding="utf-8")
+    good = StoredProof(seen=True, sentence="so it was")
+    evidence = Evidence(
+        fault=FAULT,
+        victims=("n2",),
+        inject_ns=SECOND,
+        injected_ns=SECOND + 1,
+        heal_ns=2 * SECOND,
+        healed_ns=2 * SECOND + 1,
+        effect=good,
+        recovery=good,
+    )
+    made.write("fault-1", "evidence/fault-1.json", evidence)
+    made.write("fault-1", "step.json", record("fault-1", status, sentence))
+    if events:
+        moments = (("inject", SECOND), ("heal", 2 * SECOND))
+        value: dict[str, Json] = {"fault": "fault-1", "kind": "kill", "victims": "n2"}
+        found = [
+            EventRecord(type=kind, f=f, value=value, own_ns=at, at_ns=at, bound_ns=0)
+            for f, at in moments
+            for kind in (Type.INVOKE, Type.INFO)
+        ]
+        made.write("fault-1", "events.json", EventsRecord(events=tuple(found)))
+    for name in CHECKERS:
+        assert step(made, "check", "--checker", name) == 0, message(made, f"check-{name}")
+
+
+def test_a_fault_whose_step_ended_in_order_is_believed(rooms: Rooms) -> None:
+    with_fault(rooms, "done", "it acted and healed", events=True)
+    assert step(rooms, "verdict") == 0, message(rooms, "verdict")
+    assert "1 fault acted and healed" in message(rooms, "verdict")
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence", "events", "cause"),
+    [
+        ("failed", "the board is out of reach", False, "its step failed: the board is out of"),
+        ("failed", "a defect of seatrial", True, "its step failed: a defect of seatrial"),
+        ("running", "it was killed", False, "its step did not end: it was killed"),
+        ("done", "it acted and healed", False, "its events are missing"),
+    ],
+)
+def test_evidence_of_a_fault_whose_step_did_not_end_in_order_is_unknown(
+    rooms: Rooms, status: str, sentence: str, events: bool, cause: str
+) -> None:
+    """However good it looks: the history does not know, or not for sure, when the fault acted."""
+    with_fault(rooms, status, sentence, events=events)
+    assert step(rooms, "verdict") == 2
+    assert f"fault-1 (kill of n2): {cause}" in message(rooms, "verdict")
+
+
+def test_a_fault_that_failed_before_its_evidence_says_why(rooms: Rooms) -> None:
+    asked = plan().model_copy(update={"faults": (FAULT,)})
+    rooms.folder.plan.write_text(asked.to_text(), encoding="utf-8")
+    rooms.write("fault-1", "step.json", record("fault-1", "failed", "there is no load"))
+    assert step(rooms, "verdict") == 2
+    document = json.loads(rooms.folder.verdict.read_text(encoding="utf-8"))
+    (part,) = document["faults"]
+    assert part["cause"] == "fault-1 (kill of one): its step failed: there is no load"

@@ -64,6 +64,31 @@ def test_what_sends_ops_or_breaks_things_is_never_retried() -> None:
     assert retried.isdisjoint({"workload", "fault", "final-reads", "verdict"})
 
 
+def test_a_lost_pod_of_what_can_be_done_twice_costs_no_trial() -> None:
+    """Only when the pod was lost: a step that says no has said so."""
+    found = rendered()
+
+    for name in ("steady-before", "heal", "quiesce", "steady-after"):
+        assert template(found, name)["retryStrategy"]["retryPolicy"] == "OnError"
+    assert "retryStrategy" not in template(found, "steady-during"), "heal waits for it"
+
+
+def test_how_long_a_step_takes_does_not_keep_it_from_being_started_again() -> None:
+    """Argo's `maxDuration` counts from the first attempt's start and kills the second one."""
+    for each in rendered()["spec"]["templates"]:
+        assert "maxDuration" not in each.get("retryStrategy", {}).get("backoff", {}), each["name"]
+
+
+def test_who_puts_the_history_together_has_as_much_memory_for_it() -> None:
+    found = rendered()
+    limits = {
+        name: template(found, name)["container"]["resources"]["limits"]["memory"]
+        for name in ("steady-after", "report", "verdict")
+    }
+
+    assert set(limits.values()) == {"2048Mi"}
+
+
 def carried(workflow: dict[str, Any]) -> str:
     (value,) = [p["value"] for p in workflow["spec"]["arguments"]["parameters"]]
     return str(value)

@@ -81,8 +81,8 @@ def _reap_cluster(namespace: str, context: str | None, dry: bool, as_json: bool)
         click.echo(json.dumps(rows, ensure_ascii=False))
     else:
         for what, problem in found:
-            word = "there is" if dry else "not cleared" if problem else "cleared"
+            word = "not cleared" if problem else "there is" if dry else "cleared"
             click.echo(f"{word}: {what}{f': {problem}' if problem else ''}")
         if not found:
             click.echo("nothing was left behind")
-    return 0 if dry or all(cleared) else 70
+    return 70 if any(problem for _, problem in found) else 0

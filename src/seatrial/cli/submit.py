@@ -8,7 +8,7 @@ from typing import Any, cast
 import click
 
 from seatrial.cli.clusters import context_option, on_cluster
-from seatrial.cli.render import workflow_options, workflows_of
+from seatrial.cli.render import TEMPLATES, workflow_options, workflows_of
 from seatrial.cli.watch import follow
 from seatrial.errors import UsageError
 from seatrial.verdict import Json
@@ -35,7 +35,9 @@ def submit(context: str | None, watching: bool, as_json: bool, **given: Any) -> 
     from seatrial.workflows.settings import Settings
 
     objects = [documents.document(workflow) for workflow in made]
-    image = Settings().image if given.get("image") is None else ""
+    # The templates themselves bring the image that belongs to them.
+    named = given.get("image") is not None or given["case"] == TEMPLATES
+    image = "" if named else Settings().image
 
     async def act(api: Api) -> list[dict[str, Json]]:
         found = []

@@ -8,6 +8,7 @@ steps they are processes of their own, and meet on the trial's board.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,11 +16,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """A fault that acts: its kind, what that touches, and its victims."""
+    """A fault that acts: its kind, what that touches, and its victims.
+
+    `most_s`: how long it can act at the most. One whose process died cannot say that it has ended.
+    """
 
     kind: str
     touches: str
     victims: tuple[str, ...]
+    most_s: float = math.inf
 
 
 class Company(Protocol):
@@ -34,7 +39,10 @@ class Company(Protocol):
         ...
 
     async def join(self, fault: str, acting: Acting) -> bool:
-        """Begin, unless a fault of the same touch holds a victim; whether it may."""
+        """Begin, unless another fault of the same touch holds a victim; whether it may.
+
+        One that has begun already may: it was told so, and did not hear it.
+        """
         ...
 
     async def leave(self, fault: str) -> None:
@@ -74,6 +82,8 @@ class InProcess:
 
     async def join(self, fault: str, acting: Acting) -> bool:
         """Begin if no victim is taken; no other task runs in between."""
+        if fault in self._acting:
+            return True
         if collides(self._acting, acting):
             return False
         self._acting[fault] = acting

@@ -36,7 +36,7 @@ from seatrial.runner.quiesce import quiesce
 from seatrial.runner.remembered import read_budget
 from seatrial.runner.roles import watch_roles
 from seatrial.runner.spending import Spending
-from seatrial.runner.stretches import bounded_reads, run_stretches, unless_stopped
+from seatrial.runner.stretches import bounded_reads, run_stretches, unfinished, unless_stopped
 from seatrial.runner.target_options import runs_already
 from seatrial.runner.watch import Watch
 from seatrial.trial import TrialFolder
@@ -63,6 +63,8 @@ class Session:
         self.stop = asyncio.Event()
         #: Why the trial was stopped; "" while it was not.
         self.reason = ""
+        #: Why the final reads were not done; "" if they were, or there are none.
+        self.unread = ""
         self.started_ns = time.monotonic_ns()
         self.writer = HistoryWriter(folder.history)
         seen = watched(plan)
@@ -104,6 +106,16 @@ class Session:
             self.reason = f"{reason} in the phase {self.phase}"
             self.stop.set()
             emit("note", text=f"{reason}: heal, then judge what there is (again: at once)")
+
+    def ending(self) -> Mapping[str, Json]:
+        """How it ended, as `trial.json` says it."""
+        if self.stop.is_set():
+            return {"status": "interrupted", "reason": self.reason}
+        if self.lookout is not None and self.lookout.reason:
+            return {"status": "aborted", "reason": self.lookout.reason}
+        if self.unread:
+            return {"status": "interrupted", "reason": self.unread}
+        return {"status": "finished"}
 
     def _abort(self, words: str) -> None:
         """Heal all and end, because a sample broke its tolerance."""
@@ -234,7 +246,8 @@ class Session:
             return
         if self.plan.workload.final_reads and not self.stop.is_set():
             self.enter("final-reads", phases.final_timeout_s)
-            await bounded_reads(self.load, phases.final_timeout_s, self.stop)
+            if not await bounded_reads(self.load, phases.final_timeout_s, self.stop):
+                self.unread = f"final-reads: {unfinished(phases.final_timeout_s)}"
 
     async def _quiesce(self, lab: Lab | Elsewhere) -> None:
         """Wait until every node answers, all within one bound; who does not is remembered."""
@@ -339,14 +352,15 @@ async def _run(plan: Plan, folder: TrialFolder, *, keep: bool) -> None:
         loop.add_signal_handler(number, session.end, "stopped by a signal")
     leaks = await session.run()
     lookout = session.lookout
-    ending: Mapping[str, Json] = {"status": "finished"}
-    if session.stop.is_set():
-        ending = {"status": "interrupted", "reason": session.reason}
-    elif lookout is not None and lookout.reason:
-        ending = {"status": "aborted", "reason": lookout.reason}
     outcomes = lookout.outcomes() if lookout is not None else ()
     ramps: list[Json] = [outcome.model_dump(mode="json") for outcome in outcomes]
-    emit("done", **ending, leaks=list(leaks), unplanned=list(session.unplanned), ramps=ramps)
+    emit(
+        "done",
+        **session.ending(),
+        leaks=list(leaks),
+        unplanned=list(session.unplanned),
+        ramps=ramps,
+    )
 
 
 def main(argv: list[str]) -> int:

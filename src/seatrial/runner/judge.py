@@ -17,7 +17,6 @@ from typing import cast
 
 from seatrial import checkers as shelf
 from seatrial.checker import Checker, CheckOptions
-from seatrial.clock import BOUND_RATIO_MAX
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
 from seatrial.history import History
@@ -26,6 +25,7 @@ from seatrial.history.windows import fault_windows
 from seatrial.op import Value
 from seatrial.plan import Plan
 from seatrial.runner.guard import check
+from seatrial.runner.judge_faults import fault_parts, late_note
 from seatrial.runner.judge_steady import (
     budget_part,
     calm_until_s,
@@ -42,7 +42,7 @@ from seatrial.samples import read_samples
 from seatrial.steady.evaluate import evaluate
 from seatrial.steady_state import SteadyState
 from seatrial.timeline import load_start_ns
-from seatrial.trial import Evidence, RampOutcome, TrialFolder, TrialRecord, write_text
+from seatrial.trial import RampOutcome, TrialFolder, TrialRecord, write_text
 from seatrial.verdict import SCHEMA, Json, Validity, Verdict, join
 
 OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "group_size")
@@ -52,8 +52,6 @@ OPTION_FIELDS = ("model", "initial", "consistency_model", "version_order", "grou
 SEE_FINGERPRINTS = ("replicas", "stats")
 #: What a checker's time is extended by where it has to be compiled first.
 COMPILE_TIMEOUT_S = 300.0
-#: A fault that begins so much later than planned is told in the verdict's sentence.
-LATE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +244,7 @@ def judge_trial(
     states = tuple(steady_state_part(result, calm_s) for result in results)
     if plan.slo is not None:
         notes.append(budget_part(plan.slo, history, folder))
-    notes += _late_note(faults)
+    notes += late_note(faults)
     acted = sum(not part.document["skipped"] for part in faults)
     parts = (*faults, *states)
     answers = [part.verdict for part in (*parts, *notes)]
@@ -338,93 +336,6 @@ def _finite(value: Json) -> Json:
 
 
 # ── the parts ────────────────────────────────────────────────────────────────────────────────
-
-
-def fault_parts(
-    planned: Sequence[PlannedFault], evidence: Sequence[Evidence], load_ns: int = 0
-) -> list[Part]:
-    """What became of each planned fault. Planned and real moments count from the load's start."""
-    found = {item.fault.id: item for item in evidence}
-    return [fault_part(fault, found.get(fault.id), load_ns) for fault in planned]
-
-
-def fault_part(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> Part:
-    """What became of one planned fault; `load_ns` is where planned moments count from."""
-    whom = ",".join(seen.victims) if seen and seen.victims else fault.victims
-    what = f"{fault.id} ({fault.kind} of {whom})"
-    verdict, cause = Validity.UNKNOWN, ""
-    if seen is None:
-        cause = f"{what} left no evidence: the trial ended before it"
-    elif seen.skipped:
-        verdict, cause = Validity.VALID, f"{what} was left out: {seen.skipped}"
-    elif seen.error:
-        cause = f"{what}: {seen.error}"
-    elif seen.effect is None or not seen.effect.seen:
-        told = seen.effect.sentence if seen.effect else "it was not measured"
-        cause = f"{what} had no measured effect: {told}"
-    elif seen.recovery is None or not seen.recovery.seen:
-        told = seen.recovery.sentence if seen.recovery else "it was not measured"
-        cause = f"{what} was not seen to heal: {told}"
-    elif problem := _clock_problem(fault, seen):
-        cause = f"{what}: {problem}"
-    else:
-        verdict, cause = Validity.VALID, f"{what} acted and healed"
-    return Part(fault.id, verdict, cause, _fault_document(fault, seen, load_ns))
-
-
-def _late_note(faults: Sequence[Part]) -> list[Part]:
-    """Faults that began later than planned: what was measured counts, what was planned did not
-    happen so."""
-    late = [
-        f"{part.name} began {seconds:.1f} s late"
-        for part in faults
-        if isinstance(seconds := part.document["late_s"], float) and seconds > LATE_S
-    ]
-    return [Part("moments", Validity.VALID, ", ".join(late))] if late else []
-
-
-def _clock_problem(fault: PlannedFault, seen: Evidence) -> str:
-    """Why the fault's moments cannot be laid beside the ops', or ""."""
-    if seen.clock_bound_ns is None:
-        return "its clock could not be compared with the load's"
-    bound_s = seen.clock_bound_ns / 1e9
-    if bound_s > BOUND_RATIO_MAX * fault.duration_s:
-        return (
-            f"its moments may be {bound_s:.3f} s off the load's clock, "
-            f"too much for a fault of {fault.duration_s:g} s"
-        )
-    return ""
-
-
-def _fault_document(fault: PlannedFault, seen: Evidence | None, load_ns: int) -> dict[str, Json]:
-    def seconds(ns: int | None) -> float | None:
-        return None if ns is None else round((ns - load_ns) / 1e9, 3)
-
-    return {
-        "id": fault.id,
-        "kind": fault.kind,
-        "role": fault.victims,
-        "victims": list(seen.victims) if seen else [],
-        "planned": {"start_s": fault.start_s, "duration_s": fault.duration_s},
-        "real": {
-            "start_s": seconds(seen.inject_ns if seen else None),
-            "end_s": seconds(seen.healed_ns if seen else None),
-        },
-        "clock_bound_s": None
-        if seen is None or seen.clock_bound_ns is None
-        else seen.clock_bound_ns / 1e9,
-        "late_s": seen.late_s if seen else None,
-        "injected": bool(seen and seen.injected_ns is not None),
-        "skipped": seen.skipped if seen else "",
-        "effect": _proof_document(seen.effect if seen else None),
-        "healed": _proof_document(seen.recovery if seen else None),
-    }
-
-
-def _proof_document(proof: object) -> dict[str, Json]:
-    if proof is None:
-        return {"seen": False, "sentence": "not measured"}
-    return {"seen": getattr(proof, "seen", False), "sentence": getattr(proof, "sentence", "")}
 
 
 def _notes(folder: TrialFolder, cut: str) -> list[Part]:

@@ -61,7 +61,7 @@ class Lookout:
         """Watch until cancelled; ratios are against what was before."""
         self._watch.take_baseline(watched(self._plan), self._clock())
         if self.reason:  # something broke before the faults could begin
-            self._halts.end_all(f"the trial was aborted, {self.reason}")
+            self._heal_all(self.reason)
         while True:
             await asyncio.sleep(READ_INTERVAL_S)
             self.look()
@@ -78,15 +78,19 @@ class Lookout:
             words = self._watch.broken(one, self._watch.read(one, now_ns))
             if words and not self.reason:
                 self.reason = f"{words} (over {one.window_s:g} s): all faults were healed at once"
-                self._halts.end_all(f"the trial was aborted, {words}")
+                self._heal_all(words)
                 self.aborted.set()
 
     def abort(self, words: str) -> None:
         """Heal all faults at once and begin no more, because something else saw a break."""
         if not self.reason:
             self.reason = f"{words}: all faults were healed at once"
-            self._halts.end_all(f"the trial was aborted, {words}")
+            self._heal_all(words)
             self.aborted.set()
+
+    def _heal_all(self, words: str) -> None:
+        """As the plan says: what it breaks ends, and is no fault that somebody cut short."""
+        self._halts.end_all(f"the trial was aborted, {words}", by_rule=True)
 
     def _look_at(self, ramp: PlannedRamp, now_ns: int) -> None:
         """Read a ramp's states, each over a window that its level fills whole."""

@@ -2,7 +2,8 @@
 
 Each fault runs on its own: wait, find the victims, inject, *measure*, hold, heal, *measure*. What
 it does stands in the history (`seatrial.history.windows`), what it measured in `evidence/`. When
-asked to stop it heals at once: all faults, or those of one group (`seatrial.runner.halts`).
+asked to stop it heals at once, all faults or those of one group (`seatrial.runner.halts`), and the
+evidence says how long the fault was alive.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ ROLE_POLL_S = 0.1
 ROLE_TRIES = 5
 #: How late a fault may begin because one before it on the same victims heals late.
 FREE_TIMEOUT_S = 30.0
+#: How much longer than planned a fault can hold its victims: looks, proofs and healing at their
+#: bounds; one whose process died has been ended by its dead man's switch by then.
+AFTERLIFE_S = 300.0
 #: How long other faults may go on before recovery is measured beside them.
 QUIET_TIMEOUT_S = 7 * 24 * 3600.0
 #: A measurement of recovery that another fault came across is taken again, so many times.
@@ -39,7 +43,11 @@ Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 
 
 class Nemesis:
-    """Carries out planned faults. One instance a trial."""
+    """Carries out planned faults. One instance a trial.
+
+    `clock_bound_ns` is what evidence says of `clock` (`seatrial.trial.Evidence`): None where its
+    moments have yet to be brought onto the trial's axis.
+    """
 
     def __init__(
         self,
@@ -54,7 +62,9 @@ class Nemesis:
         kinds: Callable[[str], FaultKind] = shelf.kind,
         act_timeout_s: float = ACT_TIMEOUT_S,
         recovery_timeout_s: float = PROOF_TIMEOUT_S,
+        clock_bound_ns: int | None = 0,
     ) -> None:
+        self._clock_bound_ns = clock_bound_ns
         self._kinds, self._act_timeout_s = kinds, act_timeout_s
         self._recovery_timeout_s = recovery_timeout_s
         self._halts = Halts(lever.forbidden) if halts is None else halts
@@ -107,6 +117,7 @@ class Nemesis:
         try:
             evidence = await self._inject(kind, evidence, start_ns)
             await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
+            evidence = self._halts.cut_short(evidence, self._clock())
         finally:
             evidence = await self._heal(kind, evidence)
             del self._alive[fault.id]
@@ -128,9 +139,11 @@ class Nemesis:
                     (),
                     f"nobody was {fault.victims} within {ROLE_TIMEOUT_S:g} s, or all were taken",
                 )
+            most_s = fault.duration_s + AFTERLIFE_S
             if not await self._until_free(
-                fault, Acting(fault.kind, _touches(kind, fault), victims)
+                fault, Acting(fault.kind, _touches(kind, fault), victims, most_s)
             ):
+                await self._company.leave(fault.id)
                 late = f"still had another fault after {FREE_TIMEOUT_S:g} s"
                 return victims, f"{', '.join(victims)} {late}"
             if not isinstance(kind, Foresees) or set(victims) == set(looked):
@@ -274,6 +287,7 @@ class Nemesis:
         return now
 
     def _keep(self, evidence: Evidence) -> Evidence:
+        evidence = evidence.model_copy(update={"clock_bound_ns": self._clock_bound_ns})
         path = self._folder / f"{evidence.fault.id}.json"
         write_text(path, evidence.model_dump_json(indent=2) + "\n")
         return evidence

@@ -146,19 +146,28 @@ async def unless_stopped(work: Coroutine[object, object, object], stop: asyncio.
     return False
 
 
-async def bounded_reads(load: Load, timeout_s: float, stop: asyncio.Event) -> None:
-    """The final reads, at most `timeout_s` of them; nothing where the workload has none."""
+def unfinished(timeout_s: float) -> str:
+    """What is said of final reads that had no end."""
+    return f"the last reads were not over within {timeout_s:g} s"
+
+
+async def bounded_reads(load: Load, timeout_s: float, stop: asyncio.Event) -> bool:
+    """The final reads, at most `timeout_s` of them; nothing where the workload has none.
+
+    Whether they were done: neither stopped nor out of time, and none was left without an answer.
+    """
     final = load.final_reads()
     if final is None:
-        return
+        return True
     end = asyncio.Event()
     timer = asyncio.get_running_loop().call_later(timeout_s, end.set)
     watcher = asyncio.create_task(relay(stop, end))
     try:
-        await load.read_finally(final, end)
+        summary = await load.read_finally(final, end)
     finally:
         timer.cancel()
         watcher.cancel()
+    return summary.exhausted and not summary.abandoned
 
 
 async def relay(source: asyncio.Event, destination: asyncio.Event) -> None:

@@ -10,7 +10,6 @@ name neither, so they are awaited here.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,12 +24,14 @@ from seatrial.verdict import Json
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """In seconds: until all victims are injected; until all are recovered; until the object is
-    gone; until it is gone once it was told to let go, and once its finalizers were removed."""
+    gone; until it is gone once it was told to let go, and once its finalizers were removed; until
+    a node is seen to be down (it may use its time of grace)."""
 
     inject_s: float = 30.0
     recover_s: float = 30.0
     delete_s: float = 15.0
     force_s: float = 10.0
+    down_s: float = 25.0
 
     @property
     def end_s(self) -> float:
@@ -44,7 +45,6 @@ SWITCH_S: Final = 60.0
 
 _PAUSE: Final = "experiment.chaos-mesh.org/pause"
 _FORCE: Final = "chaos-mesh.chaos-mesh.org/cleanFinalizer"
-_ATTEMPT: Final = "seatrial/attempt"
 #: Actions that are over at once: there is nothing to recover, and pausing means nothing to them.
 ONE_SHOT: Final = frozenset(
     {
@@ -158,25 +158,19 @@ def parts(manifest: Mapping[str, Json]) -> list[Object]:
 
 async def make(api: Api, run: Run, manifest: Object) -> Injury:
     """Make the object, once: one of an earlier attempt is refused. Raises `CannotCreate`."""
-    attempt = uuid.uuid4().hex
-    body = run.owned(manifest, {_ATTEMPT: attempt})
+    body = run.owned(manifest)
     body["metadata"]["name"] = run.object_name(manifest["metadata"]["name"])
     kind, name = body["kind"], body["metadata"]["name"]
     injury = Injury(kind, name, str(body["spec"].get("action", "")))
-    where = paths.chaos(kind, run.namespace)
     try:
-        injury.see(await api.create(where, body))
+        injury.see(await api.create_once(paths.chaos(kind, run.namespace), body))
     except ApiError as error:
         if error.status != 409:
             raise
-        there = await api.find(f"{where}/{name}")
-        made_by = ((there or {}).get("metadata") or {}).get("annotations") or {}
-        if made_by.get(_ATTEMPT) != attempt:
-            raise CannotCreate(
-                f"{kind} {name} is there already: this fault has begun before\n\n"
-                "hint: a new trial: seatrial submit"
-            ) from None
-        injury.see(there)  # made, and the answer was lost on the way
+        raise CannotCreate(
+            f"{kind} {name} is there already: this fault has begun before\n\n"
+            "hint: a new trial: seatrial submit"
+        ) from None
     return injury
 
 
@@ -268,20 +262,29 @@ async def _force(api: Api, where: str, injury: Injury, bounds: Bounds) -> list[s
     return [*problems, "it is still there"]
 
 
-async def of_run(api: Api, namespace: str, label: str, must: Collection[str] = ()) -> list[Injury]:
+async def of_run(
+    api: Api,
+    namespace: str,
+    label: str,
+    must: Collection[str] = (),
+    unseen: list[str] | None = None,
+) -> list[Injury]:
     """All objects of Chaos Mesh that a selector finds.
 
-    A kind that is not installed, or that this account may not look at, has none, since none can
-    have been made; but for kinds in `must`, which the run makes: there `ApiError` is raised.
+    A kind that is not installed has none, nor has one that the run's own account may not look at,
+    since none can have been made; but for kinds in `must`, which the run makes: there `ApiError` is
+    raised. Who is not the run gives `unseen`, to which kinds that may not be looked at are added.
     """
 
     async def of_kind(kind: str) -> list[Injury]:
         try:
             objects = await api.items(paths.chaos(kind, namespace), label)
         except ApiError as error:
-            if error.status in (403, 404) and kind not in must:
-                return []
-            raise
+            if error.status not in (403, 404) or kind in must:
+                raise
+            if error.status == 403 and unseen is not None:
+                unseen.append(kind)
+            return []
         return [
             Injury(
                 kind, one["metadata"]["name"], str((one.get("spec") or {}).get("action", "")), one

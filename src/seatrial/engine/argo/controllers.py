@@ -1,7 +1,9 @@
-"""Looks at what carries a trial out on a cluster: Argo, Chaos Mesh, its daemons, their kernels."""
+"""Looks at what carries a trial out on a cluster: Argo, Chaos Mesh, its daemons, their kernels; and
+the operator that cases on TiDB need."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from seatrial.engine.argo import inside, paths, rights
@@ -9,8 +11,9 @@ from seatrial.engine.argo.api import Api, ApiError, Object, selector
 from seatrial.engine.argo.finding import Finding, Wanted
 from seatrial.engine.argo.rights import Right
 
-#: The versions that were tried.
-TESTED: Final = {"Argo Workflows": "v4.1", "Chaos Mesh": "v2.8"}
+#: The versions that manifests are made for, and checked against the schemas of.
+MADE_FOR: Final = {"Argo Workflows": "v4.1", "Chaos Mesh": "v2.8", "TiDB Operator": "v1.6"}
+PINGCAP: Final = "pingcap.com"
 INSTALL: Final = "install it as deploy/README.md says"
 DAEMON: Final = "chaos-daemon"
 #: Machines whose kernel is asked.
@@ -41,15 +44,27 @@ async def chaos_mesh(api: Api, wanted: Wanted) -> Finding:
     return await _installed(api, "Chaos Mesh", paths.CHAOS_MESH, kinds, "chaos-controller-manager")
 
 
+async def tidb_operator(api: Api, wanted: Wanted) -> Finding:
+    """TiDB Operator's kind and its controller; only the cases on TiDB need them."""
+    found = await _installed(
+        api, "TiDB Operator", PINGCAP, {"tidbclusters"}, "tidb-controller-manager"
+    )
+    if found.status != "missing":
+        return found
+    return replace(found, status="limited", meaning=f"{found.meaning}: no case on TiDB runs here")
+
+
 async def _installed(api: Api, name: str, group: str, kinds: set[str], controller: str) -> Finding:
-    """The group's kinds are there, and its controller runs in a version that was tried."""
+    """The group's kinds are there, and its controller runs in a version that we are made for."""
     there = await rights.resources(api, group)
     if not there:
         return Finding(name, "missing", f"{group} is not installed", INSTALL)
     lacking = sorted(kinds - there)
     if lacking:
         told = f"{group} has no {', '.join(lacking)}"
-        return Finding(name, "limited", told, f"{name} {TESTED[name]}, which was tried")
+        return Finding(
+            name, "limited", told, f"{name} {MADE_FOR[name]}, which seatrial is made for"
+        )
     try:
         running = await api.items("/apis/apps/v1/deployments", fields=f"metadata.name={controller}")
     except ApiError as error:
@@ -66,9 +81,10 @@ async def _installed(api: Api, name: str, group: str, kinds: set[str], controlle
     if not (running[0].get("status") or {}).get("readyReplicas", 0):
         mend = f"kubectl -n {running[0]['metadata']['namespace']} describe deployment {controller}"
         return Finding(name, "missing", f"{controller} {version} is not ready", mend)
-    if not version.startswith(f"{TESTED[name]}."):
-        told = f"{version or 'a version that its image does not say'}; {TESTED[name]} was tried"
-        return Finding(name, "limited", told, f"{name} {TESTED[name]}")
+    if not version.startswith(f"{MADE_FOR[name]}."):
+        said = version or "a version that its image does not say"
+        told = f"{said}; seatrial is made for {MADE_FOR[name]}"
+        return Finding(name, "limited", told, f"{name} {MADE_FOR[name]}")
     return Finding(name, "ok", f"{version}, {controller} is ready")
 
 

@@ -78,8 +78,19 @@ async def _rights(api: Api, wanted: Wanted) -> Finding:
         Right(wanted.namespace, paths.ARGO, "workflows", verb)
         for verb in ("create", "get", "list", "patch")
     ]
-    asked += [Right(wanted.namespace, "", "configmaps", verb) for verb in ("get", "update")]
+    asked += [
+        Right(wanted.namespace, paths.ARGO, kind, verb)
+        for kind, verb in (("workflowtemplates", "get"), ("cronworkflows", "create"))
+    ]
+    asked += [
+        Right(wanted.namespace, "", "configmaps", verb) for verb in ("get", "create", "update")
+    ]
     asked.append(Right(wanted.namespace, "", "secrets", "get"))
+    asked += [
+        Right(wanted.namespace, paths.CHAOS_MESH, kind, verb)
+        for kind in ("podchaos", "networkchaos")
+        for verb in ("list", "patch", "delete")
+    ]
     lacking = [right.sentence for right in asked if not await rights.allowed(api, right)]
     if lacking:
         mend = "a role with these verbs in the namespace"
@@ -114,6 +125,7 @@ LOOKS: Mapping[str, Look] = {
     "Chaos Mesh": controllers.chaos_mesh,
     "chaos daemon": controllers.daemon,
     "kernel modules": controllers.modules,
+    "TiDB Operator": controllers.tidb_operator,
     "your rights": _rights,
     "service accounts": accounts.service_accounts,
     "templates": _templates,

@@ -9,6 +9,7 @@ is said to be unseen, and a fault that was not seen to act never lets a trial be
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -31,6 +32,8 @@ from seatrial.verdict import Json
 
 #: How long a node that should be down is given to answer all the same.
 SILENCE_S: Final = 1.0
+#: How often is looked whether a node is down.
+DOWN_POLL_S: Final = 0.5
 #: A link is slower if its fastest connection takes so much longer than the slowest one before: a
 #: busy machine makes some connections slow, a delay makes all.
 SLOWER_MS: Final = 5.0
@@ -57,6 +60,7 @@ class OnPods:
     """Pods made anew, restarted or not ready; nodes that fall silent."""
 
     victims: Sequence[str]
+    patience_s: float = 0.0
     _pods: dict[str, PodState | None] = field(default_factory=dict)
     _answered: dict[str, bool] = field(default_factory=dict)
 
@@ -69,7 +73,13 @@ class OnPods:
         return {"answered_before": {**self._answered}}
 
     async def acts(self, cluster: ClusterWorld) -> Proof:
-        """Each victim's pod changed, or the node fell silent."""
+        """Each victim's container or pod ended, or the node fell silent; within `patience_s`."""
+        deadline = time.monotonic() + self.patience_s
+        while not (proof := await self._glimpse(cluster)).seen and time.monotonic() < deadline:
+            await asyncio.sleep(DOWN_POLL_S)
+        return proof
+
+    async def _glimpse(self, cluster: ClusterWorld) -> Proof:
         now = await asyncio.gather(*map(cluster.pod, self.victims))
         answers = await asyncio.gather(*(cluster.ready(node, SILENCE_S) for node in self.victims))
         measured: dict[str, Json] = {}

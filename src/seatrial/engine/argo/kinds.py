@@ -114,6 +114,8 @@ class OnCluster:
         cluster = _cluster(world)
         acting = _Acting(effects.of(fault, victims, cluster.placement, cluster.target))
         self._acting[fault.id] = acting
+        for one in effects.on_pods(acting.effect):
+            one.patience_s = self._bounds.down_s
         for node in victims:
             acting.pods[node] = await cluster.pod(node)
         try:

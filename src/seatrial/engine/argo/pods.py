@@ -15,7 +15,11 @@ LOG_LINES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """One pod at a moment. `uid` changes when it is made anew, `restarts` counts containers'."""
+    """One pod at a moment. `uid` changes when it is made anew, `restarts` counts containers'.
+
+    `runs` and `node_restarts` are of the container of the node, where it is known which that is;
+    else of the pod. Images are what the pod is to run, not what it runs.
+    """
 
     name: str
     uid: str
@@ -26,35 +30,42 @@ class PodState:
     machine: str
     going: bool
     images: tuple[str, ...]
+    runs: bool
+    node_restarts: int
 
     def to_json(self) -> dict[str, Json]:
         """As evidence keeps it."""
         return {**asdict(self), "images": [*self.images]}
 
 
-def state(found: Object) -> PodState:
-    """What a pod's object says."""
+def state(found: Object, node: str = "") -> PodState:
+    """What a pod's object says; `node` is the container of the node, "" if that is not known."""
     metadata, spec = found["metadata"], found.get("spec") or {}
     status = found.get("status") or {}
     containers = status.get("containerStatuses") or ()
     said = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    ready = said.get("Ready") == "True"
+    restarts = sum(int(one.get("restartCount", 0)) for one in containers)
+    own = next((one for one in containers if node and one["name"] == node), None)
     return PodState(
         name=str(metadata["name"]),
         uid=str(metadata.get("uid", "")),
         phase=str(status.get("phase", "")),
-        ready=said.get("Ready") == "True" and "deletionTimestamp" not in metadata,
-        restarts=sum(int(one.get("restartCount", 0)) for one in containers),
+        ready=ready and "deletionTimestamp" not in metadata,
+        restarts=restarts,
         address=str(status.get("podIP", "")),
         machine=str(spec.get("nodeName", "")),
         going="deletionTimestamp" in metadata,
         images=tuple(str(one.get("image", "")) for one in spec.get("containers") or ()),
+        runs=ready if own is None else "running" in (own.get("state") or {}),
+        node_restarts=restarts if own is None else int(own.get("restartCount", 0)),
     )
 
 
-async def read(api: Api, namespace: str, name: str) -> PodState | None:
-    """A pod now, None if there is none of that name."""
+async def read(api: Api, namespace: str, name: str, node: str = "") -> PodState | None:
+    """A pod now, None if there is none of that name; `node` is the container of the node."""
     found = await api.find(f"{paths.pods(namespace)}/{name}")
-    return None if found is None else state(found)
+    return None if found is None else state(found, node)
 
 
 async def await_ready(api: Api, namespace: str, name: str, timeout_s: float) -> PodState:
@@ -68,7 +79,11 @@ async def await_ready(api: Api, namespace: str, name: str, timeout_s: float) -> 
 
 
 def changes(before: PodState | None, now: PodState | None) -> tuple[str, ...]:
-    """What happened to a pod between two moments, in words."""
+    """What happened to the node in a pod between two moments, in words.
+
+    Not that the pod is told to run other images, or to go: those are the fault's own word, and the
+    node lives on until the kubelet has ended its container.
+    """
     if before is None:
         return ()
     if now is None:
@@ -76,14 +91,10 @@ def changes(before: PodState | None, now: PodState | None) -> tuple[str, ...]:
     if now.uid != before.uid:
         return ("another pod has its name",)
     found = []
-    if now.going:
-        found.append("the pod is being deleted")
-    if now.restarts > before.restarts:
-        found.append(f"its containers were started {now.restarts - before.restarts} times more")
-    if now.images != before.images:
-        found.append("its containers have other images")
-    if before.ready and not now.ready:
-        found.append("it is not ready any more")
+    if now.node_restarts > before.node_restarts:
+        found.append(f"it was started {now.node_restarts - before.node_restarts} times more")
+    if before.runs and not now.runs:
+        found.append("it does not run any more")
     return tuple(found)
 
 

@@ -41,16 +41,12 @@ class Run:
         """A name for an object of this run; what makes runs differ stands at their names' end."""
         return f"{self.name}-{what}"[-NAME_MAX:].lstrip("-")
 
-    def owned(
-        self, body: Mapping[str, Json], annotations: Mapping[str, str] | None = None
-    ) -> Object:
+    def owned(self, body: Mapping[str, Json]) -> Object:
         """An object as this run makes it: labelled, and collected with its Workflow."""
         made: Object = {**body}
         metadata: Object = {**made.get("metadata", {})}
         metadata["namespace"] = self.namespace
         metadata["labels"] = {**metadata.get("labels", {}), **self.labels}
-        if annotations:
-            metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
         if self.owner_uid:
             # Not blocking: that would need a right on the Workflow's finalizers.
             metadata["ownerReferences"] = [

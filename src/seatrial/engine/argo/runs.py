@@ -12,8 +12,9 @@ import copy
 import gzip
 import json
 import re
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,7 @@ from seatrial.engine.argo.api import Api, ApiError, Object, selector
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.engine.argo.run import RUN_LABEL, Run
 from seatrial.engine.argo.site import apply
+from seatrial.engine.site import Notice
 from seatrial.errors import NoInput, Unavailable
 from seatrial.verdict import Json
 
@@ -29,6 +31,9 @@ from seatrial.verdict import Json
 CAMPAIGN_LABEL: Final = "seatrial/campaign"
 #: The installed WorkflowTemplate of any trial.
 TRIALS: Final = "seatrial-trial"
+#: What is appended to a prefix: as Kubernetes does, with no vowels and nothing easily misread.
+SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_CHARS: Final = 5
 #: The exit handler's last node, as `NodeState.task` calls it.
 TEARDOWN: Final = "exit-teardown"
 #: What Argo appends to the name of an attempt where a node may be tried again.
@@ -165,14 +170,20 @@ async def find(api: Api, namespace: str, name: str) -> Object:
 async def submit(api: Api, document: Object, *, default_image: str = "") -> Object:
     """Make a Workflow (a new name each time); a template or a schedule is made or changed.
 
+    The name is drawn here, not by the server: a request that is repeated since its answer was lost
+    would make a second trial.
+
     Containers of `default_image`, which nobody asked for by name, get the image that is installed:
     that of the template of trials, where there is one.
     """
     if default_image:
         installed = await installed_image(api, document["metadata"]["namespace"])
         document = _with_image(document, default_image, installed or default_image)
-    if "generateName" in document["metadata"]:
-        return await api.create(paths.collection_of(document), document)
+    if prefix := document["metadata"].get("generateName"):
+        rest = {k: v for k, v in document["metadata"].items() if k != "generateName"}
+        name = prefix + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_CHARS))
+        named = {**document, "metadata": {**rest, "name": name}}
+        return await api.create_once(paths.collection_of(document), named)
     return await apply(api, document)
 
 
@@ -239,10 +250,15 @@ async def _board_words(api: Api, now: WorkflowState) -> str:
     load = there["workload"].document if "workload" in there else {}
     if load:
         words.append(f"{load.get('phase') or 'starting'}, {load.get('ops', 0):,} ops")
+    return "; ".join([*words, *_acting(there)])
+
+
+def _acting(there: Mapping[str, Notice]) -> list[str]:
+    """The faults that act by the word of their steps, with their victims."""
     acting = there["acting"].document.get("acting") if "acting" in there else None
-    if isinstance(acting, dict):
-        words += [f"{fault} {_whom(one)}" for fault, one in sorted(acting.items())]
-    return "; ".join(words)
+    if not isinstance(acting, dict):
+        return []
+    return [f"{fault} {_whom(one)}" for fault, one in sorted(acting.items())]
 
 
 def _whom(one: Json) -> str:
@@ -263,19 +279,23 @@ async def stop(
     """Heal what a Workflow broke, then stop it; what did not heal in order, in sentences.
 
     Its faults are asked to heal by its board, as they would be by its exit handler; what is still
-    there after `heal_s` is ended from here. Then Argo stops it, and its exit handler runs.
+    there after `heal_s` is ended from here. Then Argo stops it, and its exit handler runs. What
+    could not be looked at, or has not said that it healed, is told as well.
     """
     now = state(await find(api, namespace, name))
     if now.ended:
         raise Unavailable(f"{name} has ended already: {now.sentence}")
     run = now.run()
-    await ConfigMapBoard(api, run).post("stop", {"reason": reason})
+    board = ConfigMapBoard(api, run)
+    await board.post("stop", {"reason": reason})
     say("its faults are asked to heal")
-    left = await _healing(api, run, heal_s)
-    told: tuple[str, ...] = ()
+    unseen: list[str] = []
+    left, acting = await _healing(api, run, board, heal_s, unseen)
+    told = _not_looked_at(run.name, unseen)
     if left:
         say(f"ended from here: {', '.join(one.name for one in left)}")
-        told = await chaos.end_all(api, run, left)
+        told += await chaos.end_all(api, run, left)
+    told += tuple(f"{one} has not said that it healed" for one in acting)
     await api.patch(f"{paths.workflows(namespace)}/{name}", {"spec": {"shutdown": "Stop"}})
     say("stopped; its exit handler audits, collects and takes the target down")
     return told
@@ -303,14 +323,30 @@ async def stop_campaign(
     return tuple(problem for problems in told for problem in problems)
 
 
-async def _healing(api: Api, run: Run, heal_s: float) -> Sequence[chaos.Injury]:
-    """Faults that are left when they are healed, or `heal_s` are over."""
+async def _healing(
+    api: Api, run: Run, board: ConfigMapBoard, heal_s: float, unseen: list[str]
+) -> tuple[Sequence[chaos.Injury], Sequence[str]]:
+    """Faults that are left when all are healed, or `heal_s` are over: objects, and steps' words."""
     deadline = time.monotonic() + heal_s
     while True:
-        left = await chaos.of_run(api, run.namespace, selector({RUN_LABEL: run.name}))
-        if not left or time.monotonic() > deadline:
-            return left
+        unseen.clear()
+        label = selector({RUN_LABEL: run.name})
+        left = await chaos.of_run(api, run.namespace, label, unseen=unseen)
+        acting = _acting(await board.read_all())
+        if not (left or acting) or time.monotonic() > deadline:
+            return left, acting
         await asyncio.sleep(min(POLL_S, heal_s))
+
+
+def _not_looked_at(whose: str, unseen: Sequence[str]) -> tuple[str, ...]:
+    """That a refusal is no answer, in a sentence.
+
+    Who may look at some kinds has the rights that the cases need, as the reaper has: nobody in the
+    namespace can have made the others.
+    """
+    if set(unseen) < set(paths.CHAOS_KINDS):
+        return ()
+    return (f"{whose}: what is left of its faults is not known: you may not look at Chaos Mesh's",)
 
 
 async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ...]:
@@ -324,8 +360,8 @@ async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ..
     there = {
         one["metadata"]["name"]: state(one) for one in await api.items(paths.workflows(namespace))
     }
-    found = []
-    for injury in await chaos.of_run(api, namespace, RUN_LABEL):
+    found, unseen = [], list[str]()
+    for injury in await chaos.of_run(api, namespace, RUN_LABEL, unseen=unseen):
         owner = injury.seen["metadata"]["labels"][RUN_LABEL]
         now = there.get(owner)
         if now is not None and not now.ended:
@@ -338,6 +374,7 @@ async def reap(api: Api, namespace: str, dry: bool) -> tuple[tuple[str, str], ..
     left = [one for one in there.values() if one.ended and not one.handled]
     for now in left:
         found += await _take_down(api, now, dry)
+    found += [("faults of any run", why) for why in _not_looked_at(namespace, unseen)]
     return tuple(found)
 
 

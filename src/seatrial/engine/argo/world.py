@@ -86,7 +86,9 @@ class ClusterWorld:
     async def pod(self, node: str) -> PodState | None:
         """The node's pod now; None of a node whose pod is not known."""
         name = self.placement.pods.get(node)
-        return None if name is None else await pods.read(self.api, self.placement.namespace, name)
+        if name is None:
+            return None
+        return await pods.read(self.api, self.placement.namespace, name, self.placement.node)
 
     async def ready(self, node: str, timeout_s: float) -> bool:
         """Whether the node answers clients before the timeout; asks again while it does not."""

@@ -20,6 +20,7 @@ import numpy as np
 from seatrial import __version__
 from seatrial.clock import ClockRecord
 from seatrial.engine.site import ClusterRecord
+from seatrial.fault import PlannedFault
 from seatrial.history import History
 from seatrial.history.builder import HistoryBuilder
 from seatrial.history.load import load_arrow
@@ -37,14 +38,22 @@ from seatrial.runner.steps.rooms import (
     StepRecord,
     VersionsRecord,
 )
-from seatrial.trial import TrialRecord, write_text
+from seatrial.trial import Evidence, TrialRecord, write_text
 from seatrial.verdict import Json
 
 Status = Literal["finished", "interrupted", "failed"]
 
 UNLOOKED = "steady-after: nobody looked whether anything of the faults is left"
 #: Whose end in anything but order makes a trial one that failed: without them there is no history.
-NEEDED = ("preflight", "provision", "prepare", "workload", "final-reads", "steady-after")
+NEEDED = (
+    "preflight",
+    "provision",
+    "prepare",
+    "workload",
+    "quiesce",
+    "final-reads",
+    "steady-after",
+)
 
 
 class ClocksRecord(Record):
@@ -66,11 +75,12 @@ def assemble(rooms: Rooms, plan: Plan) -> None:
     samples = rooms.room("workload") / "samples.jsonl"
     if samples.is_file():
         write_text(folder.samples, samples.read_text(encoding="utf-8"))
+    by_room = {record.room: record for record in rooms.records()}
     for fault in plan.faults:
-        path = rooms.room(fault.id) / "evidence" / f"{fault.id}.json"
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            write_text(folder.evidence / path.name, text)
+        seen = _evidence(rooms, fault, by_room.get(fault.id))
+        if seen is not None:
+            text = seen.model_dump_json(indent=2) + "\n"
+            write_text(folder.evidence / f"{fault.id}.json", text)
     if load is not None:
         clocks = [rooms.find(fault.id, "clock.json", ClockRecord) for fault in plan.faults]
         record = ClocksRecord(axis=load.clock, clocks=tuple(c for c in clocks if c is not None))
@@ -151,6 +161,33 @@ def _shift(rooms: Rooms, load: LoadRecord | None) -> int | None:
     return own.zero_ns - load.clock.zero_ns
 
 
+# ── the evidence ─────────────────────────────────────────────────────────────────────────────
+
+
+def _evidence(rooms: Rooms, fault: PlannedFault, step: StepRecord | None) -> Evidence | None:
+    """What is known of a fault; an error where its step did not end well, or left only a part.
+
+    Evidence that came before the end of its step is not on the axis, and the history knows nothing
+    of the fault.
+    """
+    seen = rooms.find(fault.id, f"evidence/{fault.id}.json", Evidence)
+    why = ""
+    if step is None:
+        why = "its step left no word" if seen is not None else ""
+    elif step.status == "failed":
+        why = f"its step failed: {step.sentence}"
+    elif step.status == "running":
+        why = f"its step did not end: {step.sentence}"
+    elif seen is not None and seen.inject_ns is not None:
+        events = rooms.find(fault.id, "events.json", EventsRecord)
+        if events is None or not events.events:
+            why = "its events are missing: the history does not know when it acted"
+    if not why:
+        return seen
+    seen = seen or Evidence(fault=fault, clock_bound_ns=None)
+    return seen.model_copy(update={"error": seen.error or why})
+
+
 # ── trial.json ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,4 +240,6 @@ def _ending(by_room: dict[str, StepRecord], load: LoadRecord | None) -> tuple[St
             return "interrupted", f"{name}: {record.sentence}"
         if name == "workload" and load is not None and load.stopped:
             return "interrupted", load.stopped
+        if name == "final-reads" and record.status == "unproven":
+            return "interrupted", f"{name}: {record.sentence}"
     return "finished", ""

@@ -49,14 +49,14 @@ class Axis:
         else:
             self._sightings.append(seen)
 
-    async def watch(self, lost: Callable[[], None]) -> None:
-        """Look again and again until cancelled; calls `lost` when the line is gone."""
+    async def watch(self, lost: Callable[[str], None]) -> None:
+        """Look again and again until cancelled; says to `lost` how the line was lost."""
         try:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 await self.look()
-        except Unavailable:
-            lost()
+        except Unavailable as error:
+            lost(str(error))
 
     def own_ns(self, stamp_ns: int) -> int:
         """The own clock's time of a stamp."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 
 from seatrial.engine.site import Board
-from seatrial.errors import Unavailable
+from seatrial.errors import SeatrialError, Unavailable
 from seatrial.op import Op
 from seatrial.runner.halts import Halts, forbidden
-from seatrial.runner.judge import fault_part
+from seatrial.runner.judge_faults import fault_part
 from seatrial.runner.lookout import until_pulled
 from seatrial.runner.nemesis import Nemesis
 from seatrial.runner.steps import notices
@@ -28,19 +29,19 @@ _MOMENTS = ("inject_ns", "injected_ns", "heal_ns", "healed_ns")
 async def fault(step: Step) -> Outcome:
     """Wait for the moment, inject, measure, hold, heal, measure; the evidence is on the axis."""
     planned = step.planned_fault()
-    stop = asyncio.Event()
+    end = _End()
     async with step.site() as site:
         await notices.begin_once(site.board, planned.id, StepNotice(state="starting"))
         load = await notices.wait_for(site.board, notices.WORKLOAD, WorkloadNotice, step.wait_s)
         line = await LineClient.open(load.line)
         axis = Axis(line)
         ops = _Ops()
-        with asked_to_stop(stop):
+        with asked_to_stop(end.event):
             await axis.begin()
             watchers = [
-                asyncio.create_task(axis.watch(stop.set), name="axis"),
-                asyncio.create_task(_watch(site.board, stop), name="stop"),
-                asyncio.create_task(_obey_lever(stop), name="lever"),
+                asyncio.create_task(axis.watch(end.because), name="axis"),
+                asyncio.create_task(_watch(site.board, end), name="stop"),
+                asyncio.create_task(_obey_lever(end), name="lever"),
             ]
             try:
                 # Only now: from this word on its moment may be at any time.
@@ -55,24 +56,44 @@ async def fault(step: Step) -> Outcome:
                     kinds=site.kind,
                     act_timeout_s=site.act_timeout_s,
                     recovery_timeout_s=site.recovery_timeout_s,
-                    halts=Halts(lambda: forbidden(step.plan)),
+                    halts=Halts(lambda: forbidden(step.plan), lambda: end.why),
+                    clock_bound_ns=None,  # until `_placed`
                 )
-                from_ns = await _beginning(step, site.board, stop)
+                from_ns = await _beginning(step, site.board, end.event)
                 if from_ns is None or axis.now() > _end_of_faults(step, from_ns):
                     _keep(step, Evidence(fault=planned, error=_NOT_BEGUN))
                 else:
-                    await nemesis.run((planned,), from_ns, stop)
+                    await nemesis.run((planned,), from_ns, end.event)
             finally:
                 for watcher in watchers:
                     watcher.cancel()
                 await asyncio.gather(*watchers, return_exceptions=True)
                 await line.close()
-        await notices.post(site.board, planned.id, StepNotice(state="over"))
-    evidence = _placed(step, axis, ops.taken)
-    clock = axis.record(step.room, load.clock, [op.time_ns for op in ops.taken])
-    step.rooms.write(step.room, "clock.json", clock)
+        evidence = _placed(step, axis, ops.taken)
+        clock = axis.record(step.room, load.clock, [op.time_ns for op in ops.taken])
+        step.rooms.write(step.room, "clock.json", clock)
+        with contextlib.suppress(SeatrialError):  # only for those who watch
+            await notices.post(site.board, planned.id, StepNotice(state="over"))
     part = fault_part(planned, evidence, 0)
     return Outcome(part.verdict, part.cause)
+
+
+class _End:
+    """That the fault has to end, and why; the first reason stays."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self._why = ""
+
+    def because(self, why: str) -> None:
+        """Heal at once."""
+        self._why = self._why or why
+        self.event.set()
+
+    @property
+    def why(self) -> str:
+        """The reason; a signal gives none."""
+        return self._why or "its step was stopped by a signal"
 
 
 class _Ops:
@@ -110,22 +131,21 @@ async def _beginning(step: Step, board: Board, stop: asyncio.Event) -> int | Non
     return None
 
 
-async def _obey_lever(stop: asyncio.Event) -> None:
+async def _obey_lever(end: _End) -> None:
     """Heal at once when somebody pulls the safety lever of this machine."""
-    await until_pulled()
-    stop.set()
+    end.because((await until_pulled()).sentence)
 
 
-async def _watch(board: Board, stop: asyncio.Event) -> None:
+async def _watch(board: Board, end: _End) -> None:
     """Heal at once when somebody wants the trial ended, or the cluster is gone."""
-    while not stop.is_set():
+    while not end.event.is_set():
         try:
             wish = await notices.find(board, notices.STOP, StopNotice)
-        except Unavailable:
-            stop.set()
+        except Unavailable as gone:
+            end.because(f"it could not be asked whether the trial ends: {gone}")
             return
         if wish is not None:
-            stop.set()
+            end.because(wish.reason)
         await asyncio.sleep(notices.POLL_S)
 
 

@@ -12,6 +12,7 @@ from seatrial.history.load import load_arrow
 from seatrial.plan import Plan
 from seatrial.runner import judge
 from seatrial.runner.judge import Judgement
+from seatrial.runner.judge_faults import fault_parts
 from seatrial.runner.part import Part
 from seatrial.runner.steps import figures
 from seatrial.runner.steps.assemble import assemble
@@ -135,7 +136,7 @@ def _nothing(rooms: Rooms, plan: Plan, checked: dict[str, Verdict]) -> Judgement
         verdict=Validity.UNKNOWN,
         cause=cause,
         checkers=checked,
-        faults=tuple(judge.fault_parts(plan.faults, rooms.folder.read_evidence())),
+        faults=tuple(fault_parts(plan.faults, rooms.folder.read_evidence())),
         notes=(Part("trial", Validity.UNKNOWN, cause),),
         trial={
             "case": plan.case,

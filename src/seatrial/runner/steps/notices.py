@@ -7,6 +7,7 @@ of what it read (the board refuses a version that is not the newest).
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import Literal, TypeVar
@@ -67,9 +68,12 @@ class StopNotice(_Notice):
 
 
 class _Acting(_Notice):
+    """One fault; `until` is when it is over by any means (Unix time in s; None: nobody knows)."""
+
     kind: str
     touches: str
     victims: tuple[str, ...]
+    until: float | None = None
 
 
 class ActingNotice(_Notice):
@@ -128,9 +132,14 @@ class BoardCompany:
 
     async def join(self, fault: str, acting: Acting) -> bool:
         """Begin if no victim is taken, by the newest version of the notice."""
-        mine = _Acting(kind=acting.kind, touches=acting.touches, victims=acting.victims)
+        until = None if math.isinf(acting.most_s) else time.time() + acting.most_s
+        mine = _Acting(
+            kind=acting.kind, touches=acting.touches, victims=acting.victims, until=until
+        )
         for _ in range(WRITES_MAX):
             notice, version = await self._read()
+            if fault in notice.acting:
+                return True  # written, and the answer was lost on the way
             if collides(_acting(notice), acting):
                 return False
             new = ActingNotice(begun=notice.begun + 1, acting={**notice.acting, fault: mine})
@@ -162,4 +171,10 @@ class BoardCompany:
 
 
 def _acting(notice: ActingNotice) -> Mapping[str, Acting]:
-    return {name: Acting(one.kind, one.touches, one.victims) for name, one in notice.acting.items()}
+    """Those that may still act: not those of a process that died, whose time is over."""
+    now = time.time()
+    return {
+        name: Acting(one.kind, one.touches, one.victims)
+        for name, one in notice.acting.items()
+        if one.until is None or now < one.until
+    }

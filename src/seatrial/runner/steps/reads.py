@@ -13,7 +13,7 @@ from seatrial.runner.steps.line import monotonic_ns
 from seatrial.runner.steps.notices import StepNotice
 from seatrial.runner.steps.rooms import LoadClock, LoadRecord
 from seatrial.runner.steps.step import Outcome, Step, asked_to_stop
-from seatrial.runner.stretches import bounded_reads
+from seatrial.runner.stretches import bounded_reads, unfinished
 from seatrial.workload import Remembering
 
 #: How often what waits is written to disk.
@@ -24,7 +24,7 @@ async def final_reads(step: Step) -> Outcome:
     """Read what must be there once more. Runs where clients reach the nodes, with their rights."""
     before = step.rooms.read("workload", "load.json", LoadRecord)
     zero_ns = monotonic_ns()
-    stop = asyncio.Event()
+    stop, done = asyncio.Event(), False
     writer = HistoryWriter(step.path / "history.arrow")
 
     def clock() -> int:
@@ -43,7 +43,7 @@ async def final_reads(step: Step) -> Outcome:
                 if step.plan.workload.final_reads:
                     await load.connect(site.nodes)
                     writer.append(Op(Type.INFO, NEMESIS, "phase", "final-reads", time_ns=clock()))
-                    await bounded_reads(load, phases.final_timeout_s, stop)
+                    done = await bounded_reads(load, phases.final_timeout_s, stop)
                 writer.append(Op(Type.INFO, NEMESIS, "phase", "teardown", time_ns=clock()))
         finally:
             ticker.cancel()
@@ -57,6 +57,8 @@ async def final_reads(step: Step) -> Outcome:
     told = f"{load.counters.completed:,} final ops"
     if stop.is_set():
         return Outcome.unproven(f"{told}, then stopped by a signal")
+    if not done:
+        return Outcome.unproven(f"{told}: {unfinished(phases.final_timeout_s)}")
     return Outcome.done(told)
 
 
