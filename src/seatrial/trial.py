@@ -61,6 +61,12 @@ class Evidence(_Data):
     #: How long after its planned moment it began; None if it never did, or nobody noted it.
     late_s: float | None = None
 
+    @property
+    def acts_ns(self) -> int | None:
+        """From when on its planned duration counts: it acts on all victims, however long the
+        injection took; None if it never began."""
+        return self.inject_ns if self.injected_ns is None else self.injected_ns
+
 
 class RampLevel(_Data):
     """One level of a ramp: the worst reading of each watched steady state while it lasted."""

@@ -198,12 +198,14 @@ class Cluster:
                 return 200, made
             return 200, self._store("MODIFIED", path, made)
 
-    def deleted(self, path: str) -> tuple[int, Object]:
-        """DELETE: waits for finalizers."""
+    def deleted(self, path: str, uid: str = "") -> tuple[int, Object]:
+        """DELETE: waits for finalizers, and takes no other object than the one that is meant."""
         with self.lock:
             if path not in self.objects:
                 return 404, status(404, "NotFound", path)
             body: Object = json.loads(json.dumps(self.objects[path]))
+            if uid and uid != body["metadata"]["uid"]:
+                return 409, status(409, "Conflict", "the UID in the precondition is another one")
             if body["metadata"].get("finalizers"):
                 body["metadata"]["deletionTimestamp"] = "2026-11-21T00:00:00Z"
                 self._store("MODIFIED", path, body)
@@ -417,7 +419,7 @@ class _Handler(BaseHTTPRequestHandler):
             return cluster.replaced(whole, body)
         if method == "PATCH":
             return cluster.patched(whole, body, self.headers.get("Content-Type", ""))
-        return cluster.deleted(whole)
+        return cluster.deleted(whole, ((body or {}).get("preconditions") or {}).get("uid", ""))
 
     def _review(self, body: Object, account: str) -> Object:
         asked = body["spec"]["resourceAttributes"]

@@ -10,6 +10,7 @@ from seatrial.engine.argo import paths
 from seatrial.engine.argo.api import Api
 from seatrial.engine.argo.board import ConfigMapBoard
 from seatrial.errors import CannotCreate
+from seatrial.faults.together import on_cluster
 from seatrial.runner.company import Acting
 from seatrial.runner.steps import notices
 from seatrial.runner.steps.notices import BoardCompany, StepNotice
@@ -116,6 +117,22 @@ def test_a_fault_whose_process_died_holds_its_victim_no_longer_than_it_can_act(
             while await company.acting():
                 await company.change()
         assert await company.join("fault-2", again)
+
+    asyncio.run(act())
+
+
+def test_a_fault_that_would_end_another_one_waits_for_it(cluster: Cluster, api: Api) -> None:
+    """A pod that is made anew would take a partition with it, whoever its victim is."""
+
+    async def act() -> None:
+        one, other = (BoardCompany(ConfigMapBoard(api, RUN), on_cluster) for _ in range(2))
+        upgrade = Acting("upgrade", "process", ("n2",))
+        assert await one.join("fault-1", Acting("partition", "network", ("n1",)))
+        assert not await other.join("fault-2", upgrade)
+        await one.leave("fault-1")
+        async with asyncio.timeout(5):
+            while not await other.join("fault-2", upgrade):
+                await other.change()
 
     asyncio.run(act())
 

@@ -458,3 +458,119 @@ def test_a_container_started_anew_has_lost_what_acted_in_it(
 
     with_kind(api, target, kind, act)
     assert len(mesh.gone) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "anew", "lost"),
+    [
+        ("partition", {}, "n3", True),
+        ("delay", {"latency_ms": 50.0}, "n3", True),
+        ("delay", {"latency_ms": 50.0, "peers": ["n1"]}, "n3", False),
+        ("network", {"action": "delay", "latency_ms": 50.0}, "n3", False),
+        ("kill", {}, "n3", False),
+    ],
+)
+def test_a_fault_on_links_is_lost_with_the_pods_at_their_other_ends(
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: Telling,
+    kind: str,
+    options: dict[str, Any],
+    anew: str,
+    lost: bool,
+) -> None:
+    """The new pod's address is in no set of Chaos Mesh's; who was no peer may come and go."""
+    cluster.command = answering(lambda words: {"why": "not tried"})
+    fault = planned(kind, **options)
+
+    async def act(site: Any, found: FaultKind) -> None:
+        await found.inject(site.world, fault, ["n2"])
+        cluster.change(pod_path(anew), started_again)
+        body = cluster.objects[pod_path(anew)]
+        cluster.remove(pod_path(anew))
+        fresh = {**body, "metadata": {"name": f"db-{anew}", "namespace": NAMESPACE}}
+        cluster.put(pod_path(anew).rpartition("/")[0], fresh)
+        if lost:
+            with pytest.raises(Unavailable, match="n3, a peer: its pod was made anew meanwhile"):
+                await found.heal(site.world, fault, ["n2"])
+        else:
+            await found.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, kind, act)
+    assert len(mesh.gone) == 1, "it is healed all the same"
+
+
+def test_a_peer_whose_container_is_started_again_keeps_the_fault_on_its_links(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: Telling
+) -> None:
+    """Its network is the pod's, and stays."""
+    cluster.command = answering(lambda words: {"why": "not tried"})
+    fault = planned("partition")
+
+    async def act(site: Any, found: FaultKind) -> None:
+        await found.inject(site.world, fault, ["n2"])
+        cluster.change(pod_path("n3"), started_again)
+        await found.heal(site.world, fault, ["n2"])
+
+    with_kind(api, target, "partition", act)
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ((), "n1: connections over its links are made as before"),
+        (("n2",), "n1: connections over its links are made as before"),
+        (("n2", "n3"), "n1: another fault is on each of its links"),
+    ],
+)
+def test_a_slow_link_that_another_fault_is_on_is_not_credited(
+    cluster: Cluster,
+    mesh: ChaosMesh,
+    api: Api,
+    target: Telling,
+    others: tuple[str, ...],
+    sentence: str,
+) -> None:
+    """The other one delays what goes to its victim; this one reaches none of the nodes.
+
+    Its end is not held up by the other one either, as long as a link is left that tells it.
+    """
+    slow = set[str]()
+
+    def hurt(pods: list[str]) -> None:
+        slow.update(name for name in pods if name != "db-n1")
+
+    mesh.hurt, mesh.mend = hurt, slow.difference_update
+
+    def command(pod: str, container: str, argv: list[str]) -> tuple[str, int]:
+        late = {f"10.0.0.{name[-1]}" for name in slow}
+        times = {
+            address: [80.0 if pod in slow or address.partition(":")[0] in late else 1.0] * 5
+            for address in argv[5:]
+        }
+        return json.dumps(times), 0
+
+    cluster.command = command
+    options = {"action": "loss", "percent": 9, "external_targets": ["example.org"]}
+    mine = planned("network", **options)
+    other = planned("delay", latency_ms=80.0).model_copy(update={"id": "fault-2"})
+    proofs: list[Proof] = []
+
+    async def act(site: Any, found: FaultKind) -> None:
+        await found.inject(site.world, mine, ["n1"])
+        rival = site.kind("delay")
+        if others:
+            await rival.inject(site.world, other, others)
+        proofs.append(await found.prove_injected(site.world, mine, ["n1"]))
+        await found.heal(site.world, mine, ["n1"])
+        proofs.append(await found.prove_healed(site.world, mine, ["n1"]))
+        if others:
+            await rival.heal(site.world, other, others)
+        proofs.append(await found.prove_healed(site.world, mine, ["n1"]))
+
+    with_kind(api, target, "network", act)
+    effect, beside, after = proofs
+    assert not effect.seen and effect.sentence.startswith(sentence)
+    assert beside.seen == (len(others) < 2), beside.sentence
+    assert after.seen, after.sentence

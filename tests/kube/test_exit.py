@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def step(folder: Path, *words: str) -> tuple[int, str]:
     """Exit status and sentence of a step."""
     status = main(["step", *words, "--dir", str(folder)])
-    room = "exit-heal" if words[0] == "heal" else words[0]
+    room = "exit-heal" if words == ("heal", "--exit") else words[0]
     return status, (folder / "steps" / room / "message").read_text().strip()
 
 
@@ -59,6 +61,34 @@ def test_faults_are_healed_also_where_nobody_can_be_asked_to_stop(
     status, _ = step(trial, "heal", "--exit")
     assert status == 69
     assert f"{where}/fault-1" not in cluster.objects
+
+
+@pytest.mark.parametrize("words", [("heal",), ("heal", "--exit")])
+def test_what_did_not_end_in_order_is_said_though_it_is_gone(
+    cluster: Cluster, api: Api, trial: Path, words: tuple[str, ...]
+) -> None:
+    """Its object is removed all the same, and whether its injury is mended nobody knows.
+
+    A step that is repeated in a new pod says it again.
+    """
+    where = f"/apis/chaos-mesh.org/v1alpha1/namespaces/{NAMESPACE}/podchaos"
+    body = {
+        "kind": "PodChaos",
+        "metadata": {"name": "fault-1", "labels": {"seatrial/run": RUN.name}},
+        "spec": {"action": "pod-failure"},
+    }
+    cluster.put(where, body)
+    cluster.fail("PATCH", "podchaos", 403, reason="Forbidden")
+    status, said = step(trial, *words)
+    assert status == 2
+    assert "PodChaos fault-1: PATCH" in said and "it went wrong on purpose (403)" in said
+    assert f"{where}/fault-1" not in cluster.objects
+    if words == ("heal",):
+        shutil.rmtree(trial / "steps")
+        again = step(trial, *words)[1]
+        assert "PodChaos fault-1: PATCH" in again
+        record = json.loads((trial / "steps/heal/heal.json").read_text())
+        assert len(record["unhealed"]) == 1
 
 
 def test_a_target_that_could_not_be_removed_is_named(

@@ -204,6 +204,20 @@ def test_a_pod_that_does_not_come_back_ends_the_roll(
     assert not asyncio.run(kind.prove_injected(site.world, planned, planned.nodes)).seen
 
 
+def test_a_lost_answer_does_not_take_the_pod_that_came_after(
+    site: ArgoSite, there: Controllers, cluster: Cluster
+) -> None:
+    """The request is made again, and means the pod that is gone already."""
+    name = PLACE.pods["n1"]
+    cluster.fail("DELETE", f"/pods/{name}", lose=True)
+
+    effect, healed = life(site, fault("rolling-restart", "n1"))
+
+    assert (effect.seen, healed.seen) == (True, True), (effect, healed)
+    assert cluster.asked("DELETE", f"/pods/{name}") == 2
+    assert there.events == [("gone", name), ("made", name)]
+
+
 def test_a_pod_of_no_controller_is_left_alone(
     site: ArgoSite, there: Controllers, cluster: Cluster, api: Api
 ) -> None:

@@ -29,6 +29,7 @@ class Looking:
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         self.note("inject", fault)
+        await asyncio.sleep(float(str(fault.options.get("takes_s", 0))))
 
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         self.note("heal", fault)
@@ -118,3 +119,9 @@ def test_a_fault_on_another_node_is_no_hindrance(tmp_path: Path) -> None:
     other = planned("f0", "quick", 0.1, "n2").model_copy(update={"duration_s": 2.5})
     done = carried_out(tmp_path, other, planned("f1", "slow", 1.4, "n1"))
     assert done["look f1"] < 1.4 <= done["inject f1"] < done["heal f0"]
+
+
+def test_a_fault_lasts_as_planned_from_when_it_acts(tmp_path: Path) -> None:
+    """Not from when its injection began: on a cluster that takes seconds."""
+    done = carried_out(tmp_path, planned("f1", "quick", 0.1, "n1", options={"takes_s": 0.5}))
+    assert done["heal f1"] >= done["inject f1"] + 0.5 + 0.1

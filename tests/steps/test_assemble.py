@@ -145,14 +145,17 @@ def test_the_same_rooms_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_leaks_and_the_unplanned_stand_in_the_record(tmp_path: Path) -> None:
-    """From the last look before the end; who did not come back to quiesce as well."""
+    """From the last look before the end; who did not come back to quiesce, and what was removed by
+    force and shows in no look, as well."""
     rooms = Rooms(tmp_path)
-    rooms.write("heal", "heal.json", AuditRecord(leaks=("link n1 → n2 is cut",)))
+    forced = "PodChaos fault-1: its finalizers were removed: what it did may still be in place"
+    healed = AuditRecord(leaks=("link n1 → n2 is cut",), unhealed=(forced,))
+    rooms.write("heal", "heal.json", healed)
     rooms.write("quiesce", "quiesce.json", AuditRecord(unplanned=("n3 did not answer",)))
     rooms.write("steady-after", "audit.json", AuditRecord(unplanned=("n1 ended",)))
     assemble(rooms, PLAN)
     record = TrialRecord.model_validate_json(rooms.folder.record.read_text(encoding="utf-8"))
-    assert record.leaks == ()
+    assert record.leaks == (forced,)
     assert record.unplanned == ("n3 did not answer", "n1 ended")
 
 

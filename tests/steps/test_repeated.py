@@ -27,6 +27,7 @@ class Near:
     """Site and engine in one, with nothing to heal and nodes that answer."""
 
     nodes = ("n1", "n2", "n3")
+    heal_timeout_s = 5.0
 
     def __init__(self) -> None:
         self.board, self.world = MemoryBoard(), self
@@ -34,7 +35,8 @@ class Near:
     async def open(self, *_: object) -> Near:
         return self
 
-    async def heal_everything(self) -> None: ...
+    async def heal_everything(self) -> tuple[str, ...]:
+        return ()
 
     async def audit(self) -> tuple[str, ...]:
         return ()

@@ -116,6 +116,11 @@ class Site(Protocol):
         """How long it may take to see that a fault is over and its victims are back."""
         ...
 
+    @property
+    def heal_timeout_s(self) -> float:
+        """How long `heal_everything` may take."""
+        ...
+
     def kind(self, name: str) -> FaultKind:
         """The kind of fault called `name`, as it is done here; raises `UnknownName`."""
         ...
@@ -124,8 +129,11 @@ class Site(Protocol):
         """Roles as they are now: role → names of nodes."""
         ...
 
-    async def heal_everything(self) -> None:
-        """Undo all that faults did, whatever is known of them; safe to call at any time."""
+    async def heal_everything(self) -> tuple[str, ...]:
+        """Undo all that faults did, whatever is known of them; safe to call at any time.
+
+        What did not end in order, so that nobody knows whether it is undone, in sentences.
+        """
         ...
 
     async def audit(self) -> tuple[str, ...]:

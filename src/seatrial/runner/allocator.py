@@ -3,7 +3,8 @@
 Two faults of one touch (two on processes, two on the network) never overlap on one victim. Where
 one of them goes to a role that only the moment knows (`leader`, `follower`) they do not overlap at
 all, because nobody can say beforehand that they would not meet. Touches that the case shares are
-exempt.
+exempt. The same goes for two of which one would end the other there (`seatrial.faults.together`),
+shared or not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
+from seatrial.faults.together import Clash, nowhere, what
 from seatrial.runner.quorum import victims_of
 from seatrial.verdict import Json
 
@@ -46,13 +48,14 @@ class Allocator:
     """All faults planned so far, and where one more fits.
 
     `touches` says for each kind what it touches. `victims_max`: how many nodes may be impaired or
-    slowed at once, None for no bound.
+    slowed at once, None for no bound. `clash` says which others a fault cannot be beside.
     """
 
     nodes: tuple[str, ...]
     touches: Mapping[str, str]
     share: frozenset[str] = frozenset()
     victims_max: int | None = None
+    clash: Clash = nowhere
     planned: list[PlannedFault] = field(default_factory=list)
 
     @property
@@ -109,11 +112,14 @@ class Allocator:
 
     def _free(self, draft: Draft, start_s: float, end_s: float) -> tuple[str, ...] | None:
         """The draft's victims (none for a role), or None where a rival holds them."""
-        touch = self.touches[draft.kind]
+        touch, mine = self.touches[draft.kind], what(draft.kind, draft.options)
         rivals: list[PlannedFault] = []
-        if touch not in self.share:
-            alive = self.alive(start_s, end_s)
-            rivals = [f for f in alive if self.touches[f.kind] == touch]
+        for other in self.alive(start_s, end_s):
+            where = self.clash(what(other.kind, other.options), mine)
+            if where == "anywhere":
+                return None
+            if where or (touch not in self.share and self.touches[other.kind] == touch):
+                rivals.append(other)
         if any(not f.nodes for f in rivals):
             return None
         busy = {name for fault in rivals for name in fault.nodes}

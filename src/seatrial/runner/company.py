@@ -1,6 +1,7 @@
 """Which faults act now, and on whom: what a fault must know of the others.
 
-Two faults of the same touch never hold one victim at a time, and a measurement of recovery that
+Two faults of the same touch never hold one victim at a time, nor do two of which one would end the
+other (`seatrial.faults.together`), and a measurement of recovery that
 another fault came across is taken again. In `seatrial run` all faults are tasks of one process; as
 steps they are processes of their own, and meet on the trial's board.
 """
@@ -12,6 +13,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from seatrial.faults.together import Clash, nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,13 @@ class Company(Protocol):
         ...
 
 
-def collides(acting: Mapping[str, Acting], one: Acting) -> bool:
-    """Whether a fault of the same touch holds a victim of `one`."""
-    return bool(taken(acting, one.touches) & set(one.victims))
+def collides(acting: Mapping[str, Acting], one: Acting, clash: Clash = nowhere) -> bool:
+    """Whether a fault of the same touch holds a victim of `one`, or one that it clashes with."""
+    for other in acting.values():
+        where = "victim" if other.touches == one.touches else clash(other.kind, one.kind)
+        if where == "anywhere" or (where and set(other.victims) & set(one.victims)):
+            return True
+    return False
 
 
 def taken(acting: Mapping[str, Acting], touches: str) -> set[str]:

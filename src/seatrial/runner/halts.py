@@ -84,7 +84,7 @@ class Halts:
 
         That the plan says so is no error: its ramp has broken something, or the trial is aborted.
         """
-        fault, began_ns = evidence.fault, evidence.inject_ns
+        fault, began_ns = evidence.fault, evidence.acts_ns
         if began_ns is None or not self.of(fault).is_set():
             return evidence
         held_s = (now_ns - began_ns) / 1e9

@@ -80,9 +80,9 @@ def _length_problem(fault: PlannedFault, seen: Evidence) -> str:
 
     Both moments may be off by the bound of its clock.
     """
-    if seen.ended or seen.inject_ns is None or seen.heal_ns is None:
+    if seen.ended or seen.acts_ns is None or seen.heal_ns is None:
         return ""
-    held_s = (seen.heal_ns - seen.inject_ns) / 1e9
+    held_s = (seen.heal_ns - seen.acts_ns) / 1e9
     slack_s = ENDED_EARLY_S + 2 * (seen.clock_bound_ns or 0) / 1e9
     if held_s + slack_s >= fault.duration_s:
         return ""

@@ -116,7 +116,7 @@ class Nemesis:
             self._levels[fault.group] = (fault.level, self._clock())
         try:
             evidence = await self._inject(kind, evidence, start_ns)
-            await self._wait_until((evidence.inject_ns or 0) + int(fault.duration_s * 1e9), stop)
+            await self._wait_until((evidence.acts_ns or 0) + int(fault.duration_s * 1e9), stop)
             evidence = self._halts.cut_short(evidence, self._clock())
         finally:
             evidence = await self._heal(kind, evidence)

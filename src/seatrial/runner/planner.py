@@ -14,6 +14,7 @@ from seatrial.checkers import CHECKERS
 from seatrial.engine.argo import orderly
 from seatrial.errors import UsageError
 from seatrial.fault import CLUSTER, PlannedFault
+from seatrial.faults.together import clash
 from seatrial.plan import Plan, PlannedPhases, PlannedTarget, PlannedWorkload
 from seatrial.runner.fault_options import with_fault_options
 from seatrial.runner.limits import (
@@ -356,7 +357,8 @@ def _faults(
         choice.kind: fault_shelf.kind(choice.kind).touches for choice in leaves(schedule.root)
     }
     stretch = Stretch(phases.before_s, round(phases.before_s + phases.faults_s, 3))
-    return expand(schedule, stretch, names, seed, touches, victims_max(case, names))
+    most = victims_max(case, names)
+    return expand(schedule, stretch, names, seed, touches, most, clash(isolation))
 
 
 def _checkers(

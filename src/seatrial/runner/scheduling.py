@@ -15,6 +15,7 @@ from typing import TypeVar
 from seatrial import schedule as grammar
 from seatrial.errors import UsageError
 from seatrial.fault import PlannedFault
+from seatrial.faults.together import Clash, nowhere
 from seatrial.runner.allocator import FAULTS_MAX, Allocator, Draft, size_of
 from seatrial.schedule import PER_MINUTE, FaultChoice, Pattern, Schedule, leaves, options_of
 from seatrial.verdict import Json
@@ -40,11 +41,13 @@ def expand(
     seed: int,
     touches: Mapping[str, str],
     victims_max: int | None = None,
+    clash: Clash = nowhere,
 ) -> tuple[PlannedFault, ...]:
     """The faults of one trial, in order of their start.
 
-    `touches` says for each kind what it touches (`process`, `network`). Raises `UsageError` where
-    a fault can never fit into the stretch, or where a size means no node (a minority of one).
+    `touches` says for each kind what it touches (`process`, `network`), `clash` which faults cannot
+    be together where they act. Raises `UsageError` where a fault can never fit into the stretch, or
+    where a size means no node (a minority of one).
     """
     root = schedule.root
     if root is None:
@@ -52,7 +55,7 @@ def expand(
     _check_sizes(leaves(root), len(nodes))
     _check_lengths(leaves(root), stretch)
     rng = random.Random(f"seatrial schedule {seed}")
-    allocator = Allocator(tuple(nodes), touches, frozenset(schedule.share), victims_max)
+    allocator = Allocator(tuple(nodes), touches, frozenset(schedule.share), victims_max, clash)
     _Expansion(allocator, rng).expand(root, stretch)
     if not allocator.planned:
         raise _nothing_fits(leaves(root), stretch)
@@ -134,7 +137,8 @@ class _Expansion:
             raise UsageError(
                 f"fault {draft.kind!r} on {draft.victims!r} at {stretch.start_s:g} s: its victims "
                 "are taken by other faults until the end\n\nhint: other victims, a longer "
-                "--time-limit, or `share` in the schedule, which lets two faults meet on one node"
+                "--time-limit, or `share` in the schedule, which lets two faults meet on one node "
+                "(but for those of which one would end the other on a cluster)"
             )
         return fault.start_s + fault.duration_s
 

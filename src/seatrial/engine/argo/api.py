@@ -145,17 +145,20 @@ class Api:
         """Change an object; with `APPLY` make it if it is not there."""
         return await self._json("PATCH", path, body=body, kind=kind, params=params)
 
-    async def delete(self, path: str, *, grace_s: int | None = None) -> bool:
+    async def delete(self, path: str, *, grace_s: int | None = None, uid: str = "") -> bool:
         """Ask for an object's end; False if it is not there. It may live on until its finalizers
-        are gone."""
+        are gone. With `uid` only that very object's: one of its name that came later is left (a
+        request whose answer was lost is made again)."""
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
         options["propagationPolicy"] = "Background"
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
+        if uid:
+            options["preconditions"] = {"uid": uid}
         try:
             await self._json("DELETE", path, body=options)
         except ApiError as error:
-            if error.status == 404:
+            if error.status == 404 or (uid and error.status == 409):
                 return False
             raise
         return True

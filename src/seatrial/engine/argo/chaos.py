@@ -116,6 +116,29 @@ def is_recovered(found: Object) -> bool:
     return conditions(found).get("AllRecovered") == "True" and whole
 
 
+def has_recovered(found: Object) -> bool:
+    """Whether it has ended, and no victim suffers from it any more."""
+    experiment = (found.get("status") or {}).get("experiment") or {}
+    return experiment.get("desiredPhase") == "Stop" and is_recovered(found)
+
+
+def why_over(found: Object | None) -> str:
+    """Why an object does not act on all its victims (any more), "" while it does."""
+    if found is None:
+        return "it was removed"
+    metadata = found["metadata"]
+    if "deletionTimestamp" in metadata:
+        return "it was deleted"
+    if (metadata.get("annotations") or {}).get(_PAUSE) == "true":
+        return "it was paused"
+    experiment = (found.get("status") or {}).get("experiment") or {}
+    if experiment.get("desiredPhase") == "Stop":
+        return "it was stopped, or its own duration was over"
+    if any(one.get("recoveredCount") for one in records(found)):
+        return "it was paused for a while"
+    return "" if is_injected(found) else "not all its victims are injected"
+
+
 def complaints(found: Object) -> tuple[str, ...]:
     """Why something failed, by the records' events, each reason once."""
     told = [
@@ -193,6 +216,19 @@ async def await_injected(api: Api, run: Run, injury: Injury, bounds: Bounds = BO
             f"{injury.kind} {injury.name} did not act on all victims within "
             f"{bounds.inject_s:g} s: {why}"
         ) from None
+
+
+async def ended_early(api: Api, run: Run, injuries: Sequence[Injury]) -> list[str]:
+    """Those that do not act any more though nobody here has ended them, in sentences.
+
+    What is over at once cannot end early. Raises `ApiError`.
+    """
+    lasting = [one for one in injuries if not one.one_shot]
+    found = await asyncio.gather(
+        *(api.find(f"{paths.chaos(one.kind, run.namespace)}/{one.name}") for one in lasting)
+    )
+    told = [(one, why_over(one.see(now))) for one, now in zip(lasting, found, strict=True)]
+    return [f"{one.kind} {one.name} had ended before its end: {why}" for one, why in told if why]
 
 
 async def end(api: Api, run: Run, injury: Injury, bounds: Bounds = BOUNDS) -> None:

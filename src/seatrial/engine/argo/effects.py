@@ -233,23 +233,33 @@ class AnyOf:
 class OnConnections:
     """TCP connections over the victims' links: for clusters that let no datagram through.
 
-    It sees links that are cut, slow or lose much, in either direction, and nothing finer.
+    It sees links that are cut, slow or lose much, in either direction, and nothing finer. Links
+    that another fault was on, before or now, tell nothing of this one (`fault`, by its id).
     """
 
     victims: Sequence[str]
+    fault: str
     why: str = ""
     _links: Mapping[Link, Passage] = field(default_factory=dict)
+    _busy: frozenset[Link] = frozenset()
 
     async def look(self, cluster: ClusterWorld) -> Mapping[str, Json]:
         """Connections as they are made now."""
-        self._links = await cluster.passages(_around(cluster, self.victims))
-        return {"instead_of_datagrams": self.why, "before": _readings(self._links)}
+        self._links, self._busy = await self._passages(cluster)
+        return {
+            "instead_of_datagrams": self.why,
+            "before": _readings(self._links),
+            "others_on": _names(self._busy),
+        }
 
     async def acts(self, cluster: ClusterWorld) -> Proof:
-        """At each victim at least one link is worse."""
-        now = await cluster.passages(_around(cluster, self.victims))
-        measured = {"before": _readings(self._links), "now": _readings(now)}
-        changed = _worse_links(self._links, now)
+        """At each victim at least one link is worse that no other fault is on."""
+        now, busy = await self._passages(cluster)
+        measured = self._measured(now, busy)
+        judged = self._judged(busy)
+        if hidden := self._hidden(judged):
+            return Proof(False, hidden, measured)
+        changed = _worse_links(judged, now)
         same = [node for node in self.victims if not any(node in link for link in changed)]
         if same or not self.victims:
             said = (
@@ -260,13 +270,42 @@ class OnConnections:
         return Proof(True, "; ".join(_told(*one) for one in changed.items()), measured)
 
     async def ended(self, cluster: ClusterWorld) -> Proof:
-        """No link is worse than before."""
-        now = await cluster.passages(_around(cluster, self.victims))
-        measured = {"before": _readings(self._links), "now": _readings(now)}
-        worse = [_told(*one) for one in _worse_links(self._links, now).items()]
+        """No link is worse than before, of those that no other fault is on."""
+        now, busy = await self._passages(cluster)
+        measured = self._measured(now, busy)
+        judged = self._judged(busy)
+        worse = [_told(*one) for one in _worse_links(judged, now).items()]
         if worse:
             return Proof(False, f"still {', '.join(worse)}", measured)
+        if hidden := self._hidden(judged):
+            return Proof(False, hidden, measured)
         return Proof(True, "connections are made as before", measured)
+
+    async def _passages(
+        self, cluster: ClusterWorld
+    ) -> tuple[Mapping[Link, Passage], frozenset[Link]]:
+        """Connections, and the links that other faults were on before or after them."""
+        before = await cluster.links.busy(self.fault)
+        found = await cluster.passages(_around(cluster, self.victims))
+        busy = before | await cluster.links.busy(self.fault)
+        return found, busy & frozenset(found)
+
+    def _judged(self, busy: frozenset[Link]) -> dict[Link, Passage]:
+        """Links that were measured before, with no other fault on them then or now."""
+        others = self._busy | busy
+        return {link: one for link, one in self._links.items() if link not in others}
+
+    def _hidden(self, judged: Mapping[Link, Passage]) -> str:
+        """Which victims have no link that tells anything, as a sentence; "" if all have one."""
+        bare = [node for node in self.victims if not any(node in link for link in judged)]
+        return f"{', '.join(bare)}: another fault is on each of its links" if bare else ""
+
+    def _measured(self, now: Mapping[Link, Passage], busy: frozenset[Link]) -> dict[str, Json]:
+        return {
+            "before": _readings(self._links),
+            "now": _readings(now),
+            "others_on": _names(self._busy | busy),
+        }
 
 
 @dataclass(slots=True)
@@ -318,7 +357,7 @@ def of(fault: PlannedFault, victims: Sequence[str], placement: Placement, target
     if parts is not None:
         return AllOf([of(part, victims, placement, target) for part in parts])
     if fault.kind == "network":
-        return OnConnections(victims)
+        return OnConnections(victims, fault.id)
     if fault.kind == "io":
         return _on_files(fault, victims, placement)
     if fault.kind in ("dns", "http"):
@@ -450,6 +489,10 @@ def _told(link: Link, both: tuple[Passage, Passage]) -> str:
     if now.lost > before.lost:
         return f"{name}: {now.lost} of {now.tried} connections were not made"
     return f"{name}: connections take {now.median_ms:.1f} ms instead of {before.median_ms:.1f} ms"
+
+
+def _names(links: frozenset[Link]) -> list[Json]:
+    return [f"{source} → {destination}" for source, destination in sorted(links)]
 
 
 def _readings(links: Mapping[Link, Passage]) -> dict[str, Json]:

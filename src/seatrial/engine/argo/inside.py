@@ -40,7 +40,6 @@ FIND = (
     '[ "$c" = "$1" ] || continue; s=$(cat "$p/stat" 2>/dev/null) || continue; '
     'set -- "$1" ${s##*) }; echo "${p#/proc/} $2 ${21}"; done'
 )
-SIGNAL = 'kill -"$1" "$2"'
 
 
 def is_absent(error: Exception) -> bool:
@@ -170,6 +169,8 @@ async def carry_out(
     container: str,
     argv: Sequence[str],
     timeout_s: float = COMMAND_S,
+    patience_s: float = START_S,
 ) -> str:
     """The same without standing still."""
-    return await api.run(lambda: command(api, namespace, pod, container, argv, timeout_s))
+    words = (namespace, pod, container, argv, timeout_s, patience_s)
+    return await api.run(lambda: command(api, *words))

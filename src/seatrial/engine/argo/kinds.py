@@ -20,6 +20,7 @@ from seatrial.engine.argo.alike import alike
 from seatrial.engine.argo.api import Object
 from seatrial.engine.argo.chaos import BOUNDS, SWITCH_S, Bounds, Injury
 from seatrial.engine.argo.effects import BY_COMMAND, Effect
+from seatrial.engine.argo.pausing import PauseThere
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
 from seatrial.engine.argo.world import ClusterWorld
@@ -53,7 +54,9 @@ Locate = Callable[[], Awaitable[Mapping[str, tuple[str, ...]]]]
 def kind(name: str, run: Run, locate: Locate, bounds: Bounds = BOUNDS) -> FaultKind:
     """The kind called `name` as this cluster does it; raises `UnknownName`."""
     found = shelf.kind(name)
-    return found if name in BY_COMMAND else cast(FaultKind, OnCluster(found, run, locate, bounds))
+    if name in BY_COMMAND:
+        return cast(FaultKind, PauseThere(found, run))
+    return cast(FaultKind, OnCluster(found, run, locate, bounds))
 
 
 @dataclass(slots=True)
@@ -63,8 +66,12 @@ class _Acting:
     effect: Effect
     injuries: list[Injury] = field(default_factory=list)
     pods: dict[str, PodState | None] = field(default_factory=dict)
+    #: Of a fault on links: the pods at their other ends.
+    peers: dict[str, PodState | None] = field(default_factory=dict)
     before: Mapping[str, Json] = field(default_factory=dict)
     blind: str = ""
+    #: Whether all objects acted, and nobody has begun to end them.
+    lasts: bool = False
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def evidence(self) -> dict[str, Json]:
@@ -125,7 +132,7 @@ class OnCluster:
         if not acting.blind or self.name in _ON_SERVICES or self.touches != "network":
             return
         try:
-            connections = effects.OnConnections(victims, acting.blind)
+            connections = effects.OnConnections(victims, fault.id, acting.blind)
             acting.before = await connections.look(cluster)
             acting.effect, acting.blind = connections, ""
         except SeatrialError:
@@ -142,6 +149,7 @@ class OnCluster:
         if fault.id not in self._acting:
             await self.look(world, fault, victims)
         acting = self._acting[fault.id]
+        acting.peers = dict.fromkeys(_peers(manifests, victims, cluster.placement))
         await self._glance(cluster, acting)
         await self._insist_on_role(acting, fault, victims)
         for manifest in manifests:
@@ -152,6 +160,7 @@ class OnCluster:
                 for one in acting.injuries
             )
         )
+        acting.lasts = True
 
     async def heal(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Recover and remove; raises `Unavailable` if that took force, or it had ended before."""
@@ -159,7 +168,10 @@ class OnCluster:
         if acting is None:
             return
         cluster = _cluster(world)
-        lost = await self._lost(cluster, acting)
+        try:
+            lost = await self._lost(cluster, acting)
+        except SeatrialError as error:  # it is ended all the same
+            lost = [f"nobody could look whether it had lasted: {error}".partition(_EOL)[0]]
         told = await chaos.end_all(cluster.api, self._run, acting.injuries, self._bounds)
         if told or lost:
             raise Unavailable("; ".join([*lost, *told]))
@@ -219,14 +231,17 @@ class OnCluster:
         made = [_fitted(one, place) for one in chaos.parts(whole)]
         parts = alike(fault, victims, place) or (fault,)
         written = links.entry(parts, victims, cluster.nodes)
-        noted = made[0]["metadata"].get("annotations") or {}
-        made[0]["metadata"] = {**made[0]["metadata"], "annotations": {**noted, **written}}
+        for number, one in enumerate(made):
+            noted = one["metadata"].get("annotations") or {}
+            more = {links.FAULT: fault.id, **({} if number else written)}
+            one["metadata"] = {**one["metadata"], "annotations": {**noted, **more}}
         return made
 
     async def _glance(self, cluster: ClusterWorld, acting: _Acting) -> None:
         """The pods as they are at the very moment: it may have come a while after the look."""
-        for node in acting.pods:
-            acting.pods[node] = await cluster.pod(node)
+        for seen in (acting.pods, acting.peers):
+            for node in seen:
+                seen[node] = await cluster.pod(node)
         for one in effects.on_pods(acting.effect):
             acting.before = {**acting.before, **await one.look(cluster)}
 
@@ -248,14 +263,19 @@ class OnCluster:
     # ── after ────────────────────────────────────────────────────────────────────────────────
 
     async def _lost(self, cluster: ClusterWorld, acting: _Acting) -> list[str]:
-        """Victims that are not what Chaos Mesh chose any more: it injects nothing anew.
+        """Objects that somebody else ended, and victims that are not what was chosen any more.
 
-        Its records are fixed when it selects. What acts in a container ends with the container,
-        what acts on a pod's network ends with the pod; the faults on processes are about that.
+        Chaos Mesh fixes its records when it selects, and injects nothing anew. What acts in a
+        container ends with the container, what acts on a pod's network ends with the pod, or with
+        that at the other end of its links; the faults on processes are about that. Objects are
+        asked for once: from then on it is we who end them.
         """
-        if self.touches == "process" and self.name not in _ON_RUNNING:
-            return []
         told = []
+        if acting.lasts:
+            acting.lasts = False
+            told += await chaos.ended_early(cluster.api, self._run, acting.injuries)
+        if self.touches == "process" and self.name not in _ON_RUNNING:
+            return told
         for node, before in acting.pods.items():
             now = await cluster.pod(node)
             if before is None or not acting.injuries:
@@ -264,6 +284,12 @@ class OnCluster:
                 told.append(f"{node}: its pod was made anew meanwhile, the fault did not last")
             elif now.restarts > before.restarts and self._ends_with_container():
                 told.append(f"{node}: its container was started anew, the fault did not last")
+        for node, before in acting.peers.items():
+            now = await cluster.pod(node)
+            if acting.injuries and _uid(now) != _uid(before):
+                told.append(
+                    f"{node}, a peer: its pod was made anew meanwhile, its links were whole"
+                )
         return told
 
     def _ends_with_container(self) -> bool:
@@ -276,6 +302,18 @@ class OnCluster:
             if await cluster.api.find(f"{where}/{one.name}") is not None:
                 left.append(f"{one.kind} {one.name}")
         return left
+
+
+def _peers(manifests: Sequence[Object], victims: Sequence[str], placement: Placement) -> list[str]:
+    """Nodes that are no victims and whose addresses Chaos Mesh fixes: a pod that is made anew
+    has another one, and a network without rules."""
+    on_links = [one for one in manifests if one["kind"] == "NetworkChaos"]
+    fixed = {node for one in on_links for node in links.ends(one, placement.pods)}
+    return sorted(fixed - set(victims))
+
+
+def _uid(pod: PodState | None) -> str:
+    return "" if pod is None else pod.uid
 
 
 def _fitted(body: Object, placement: Placement) -> Object:

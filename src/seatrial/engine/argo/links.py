@@ -38,6 +38,8 @@ Link = tuple[str, str]
 
 #: On a NetworkChaos: for each fault that it is, the directions it cuts or shapes, the shape.
 BOOK: Final = "seatrial/links"
+#: On every object: the fault of the plan that it is, or is a part of.
+FAULT: Final = "seatrial/fault"
 PROGRAM: Final = ("python", "-m", "seatrial.engine.argo.inpod.datagrams")
 #: How long the program may take until its sockets are there, and to end.
 READY_S: Final = 20.0
@@ -108,6 +110,36 @@ def books_of(found: Sequence[Object]) -> Books:
     return Books(cut, shapes)
 
 
+def touched(found: Object, pods_of: Mapping[str, str]) -> frozenset[Link]:
+    """Directions that a NetworkChaos may be on, by the pods that it names. O(nodes²).
+
+    Both of each link, as a connection takes both. `pods_of`: node → its pod.
+    """
+    spec = found.get("spec") or {}
+    near = _selected(spec, pods_of)
+    far = _selected(spec["target"], pods_of) if spec.get("target") else frozenset(pods_of)
+    return frozenset(link for a in near for b in far if a != b for link in ((a, b), (b, a)))
+
+
+def ends(found: Object, pods_of: Mapping[str, str]) -> frozenset[str]:
+    """Nodes whose pods a NetworkChaos fixes on either side, which may be named either way round.
+
+    It does not fix the other side where it names none: it is on everything then.
+    """
+    spec = found.get("spec") or {}
+    far = _selected(spec["target"], pods_of) if spec.get("target") else frozenset()
+    return _selected(spec, pods_of) | far
+
+
+def _selected(side: Object, pods_of: Mapping[str, str]) -> frozenset[str]:
+    """Nodes on one side: those whose pods are named, or all, where it is not pods that it names."""
+    named = (side.get("selector") or {}).get("pods")
+    if named is None:
+        return frozenset(pods_of)
+    there = {pod for names in named.values() for pod in names}
+    return frozenset(node for node, pod in pods_of.items() if pod in there)
+
+
 def _acts(found: Object) -> bool:
     experiment = (found.get("status") or {}).get("experiment") or {}
     ended = "deletionTimestamp" in found["metadata"] or experiment.get("desiredPhase") == "Stop"
@@ -136,6 +168,21 @@ class Links:
         labels = selector({RUN_LABEL: self._run.name})
         self.books = books_of(await self._api.items(where, labels))
         return self.books
+
+    async def busy(self, besides: str) -> frozenset[Link]:
+        """Directions that a NetworkChaos of the run may be on now but for the fault `besides`.
+
+        Also of one that is not injected yet, or not recovered: what it does is not known then.
+        """
+        where = paths.chaos("NetworkChaos", self._run.namespace)
+        found = await self._api.items(where, selector({RUN_LABEL: self._run.name}))
+        others = (
+            touched(one, self._placement.pods)
+            for one in found
+            if (one["metadata"].get("annotations") or {}).get(FAULT) != besides
+            and not chaos.has_recovered(one)
+        )
+        return frozenset().union(*others)
 
     async def calibrate(self) -> Mapping[Link, Arrivals]:
         """Measure every direction as it is, and how far the machines' clocks are apart.

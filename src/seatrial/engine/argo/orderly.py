@@ -149,7 +149,7 @@ class Ground:
             now = None if seen is None else pods.state(seen)
             return now if now is not None and now.uid != before and now.ready else None
 
-        await self.api.delete(f"{where}/{pod}", grace_s=math.ceil(grace_s))
+        await self.api.delete(f"{where}/{pod}", grace_s=math.ceil(grace_s), uid=before)
         try:
             now = await self.api.until(where, pod, good, BACK_S)
         except TimedOut:

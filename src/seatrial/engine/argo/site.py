@@ -24,6 +24,7 @@ from seatrial.engine.argo import (
     labels,
     orderly,
     paths,
+    pausing,
     places,
     pods,
     rights,
@@ -80,7 +81,9 @@ class ArgoSite:
         bounds: Bounds = BOUNDS,
         untouched: Mapping[str, PodMark] | None = None,
         broken_by: Collection[str] = (),
+        pauses: bool = False,
     ) -> None:
+        self._pauses = pauses and bool(placement.container and placement.process)
         self._untouched, self._broken_by = untouched or {}, broken_by
         self._bounds = bounds
         self._api, self._run, self._placement = api, run, placement
@@ -119,6 +122,11 @@ class ArgoSite:
         """How long it may take to see that a fault is over and its victims are back."""
         return kinds.READY_S + ACT_SLACK_S
 
+    @property
+    def heal_timeout_s(self) -> float:
+        """How long removing all faults may take: side by side, so as long as one."""
+        return self._bounds.end_s + ACT_SLACK_S
+
     def kind(self, name: str) -> FaultKind:
         """A kind of fault as it is done here."""
         own = orderly.kind(
@@ -130,14 +138,23 @@ class ArgoSite:
         """Roles as they are now."""
         return await self._world.roles()
 
-    async def heal_everything(self) -> None:
-        """Remove every fault of this run, whoever made it."""
-        found = await self._injuries()
-        await chaos.end_all(self._api, self._run, found, self._bounds)
+    async def heal_everything(self) -> tuple[str, ...]:
+        """Remove every fault of this run, whoever made it; what did not end in order.
+
+        Where the plan pauses, every process that is stopped runs on.
+        """
+        release = asyncio.create_task(self._release())
+        try:
+            found = await self._injuries()
+            told = await chaos.end_all(self._api, self._run, found, self._bounds)
+        finally:
+            held = await release
+        return (*held, *told)
 
     async def audit(self) -> tuple[str, ...]:
         """Faults of this run that are still there, and pods that are not ready."""
         left = [f"{one.kind} {one.name} is still there" for one in await self._injuries()]
+        left += await pausing.standing(self._world) if self._pauses else ()
         if not self._placement.breakable:
             answers = [(n, await self._world.ready(n, ANSWER_S)) for n in self._world.nodes]
             return (*left, *(f"{node} does not answer" for node, there in answers if not there))
@@ -199,6 +216,9 @@ class ArgoSite:
 
     def _owned(self, body: Mapping[str, Any]) -> Object:
         return self._run.owned(body)
+
+    async def _release(self) -> tuple[str, ...]:
+        return await pausing.release(self._world, self._run) if self._pauses else ()
 
     async def _injuries(self) -> list[chaos.Injury]:
         label = selector({RUN_LABEL: self._run.name})
@@ -301,6 +321,7 @@ class ArgoEngine:
             nodes,
             untouched=_untouched(marks, plan),
             broken_by=rights.chaos_kinds(plan),
+            pauses=any(fault.kind in effects.BY_COMMAND for fault in plan.faults),
         )
 
     def entry(self, cluster: ClusterRecord, folder: Path) -> Sequence[str] | None:

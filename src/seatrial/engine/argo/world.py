@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal as signals
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -106,41 +105,23 @@ class ClusterWorld:
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
-    def pid(self, node: str) -> int | None:
-        """The node's process number inside of its pod, None while it is down."""
-        found = self._process(node)
-        return None if found is None else found.pid
-
-    def start_time(self, node: str) -> int | None:
-        """The start of the node's process in clock ticks since boot."""
-        found = self._process(node)
-        return None if found is None else found.start
-
-    def process_state(self, node: str) -> str:
-        """The kernel's letter for the node's process; "" if there is none."""
-        found = self._process(node)
-        return "" if found is None else found.state
-
-    async def signal(self, node: str, signal: int) -> None:
-        """Send a signal to the node's process; raises `Unavailable` where there is none.
-
-        The first process of a pod cannot be stopped from inside of its own namespace: the pod
-        must share one among its containers (`shareProcessNamespace`).
-        """
-        found = await self.api.run(lambda: self._process(node))
-        if found is None:
-            raise Unavailable(f"{node} has no process {self.placement.process!r} to signal")
-        if found.pid == 1 and signal == signals.SIGSTOP:
-            raise Unavailable(
-                f"{node}'s process is the first of its namespace, which cannot be stopped from "
-                "inside\n\nhint: shareProcessNamespace: true in the pod"
-            )
-        name = signals.Signals(signal).name.removeprefix("SIG")
-        await self.api.run(lambda: self._command(node, inside.SIGNAL, name, str(found.pid)))
-
     async def process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
-        """The node's process, without standing still."""
-        return await self.api.run(lambda: self._process(node, patience_s))
+        """The node's oldest process of its name, None while it is down."""
+        found = await self.processes(node, patience_s)
+        return min(found, key=lambda one: (one.start, one.pid), default=None)
+
+    async def processes(self, node: str, patience_s: float = inside.START_S) -> tuple[Process, ...]:
+        """All of its name that a command in the pod sees; none where there is no pod."""
+        try:
+            out = await self.command(
+                node, inside.FIND, self.placement.process, patience_s=patience_s
+            )
+        except ApiError as error:
+            if error.status == 404:
+                return ()
+            raise
+        rows = [line.split() for line in out.splitlines()]
+        return tuple(Process(int(r[0]), r[1], int(r[2])) for r in rows if len(r) == 3)
 
     async def restart(self, node: str) -> None:
         """The kubelet starts containers; this waits until the node answers, within a bound."""
@@ -149,22 +130,13 @@ class ClusterWorld:
     def excuse(self, node: str, fault: str, excused: bool) -> None:
         """Nobody here takes the end of a process for unplanned but `ArgoSite.unplanned`."""
 
-    def _process(self, node: str, patience_s: float = inside.START_S) -> Process | None:
-        """The oldest process of the name, by a command in the pod. This call stands still."""
-        try:
-            words = (self.placement.process,)
-            out = self._command(node, inside.FIND, *words, patience_s=patience_s)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        rows = [line.split() for line in out.splitlines()]
-        found = [Process(int(r[0]), r[1], int(r[2])) for r in rows if len(r) == 3]
-        return min(found, key=lambda one: (one.start, one.pid), default=None)
-
-    def _command(
+    async def command(
         self, node: str, script: str, *words: str, patience_s: float = inside.START_S
     ) -> str:
+        """Carry out a script of the shell beside the node's process; what it printed.
+
+        Raises `Unavailable` where the target names no container for it.
+        """
         place = self.placement
         if not place.container or not place.process:
             raise Unavailable(
@@ -172,14 +144,13 @@ class ClusterWorld:
                 "hint: name a container with a shell and the process in the target's settings"
             )
         argv = ["sh", "-c", script, "sh", *words]
-        return inside.command(
+        return await inside.carry_out(
             self.api,
             place.namespace,
             place.pods[node],
             place.container,
             argv,
-            inside.COMMAND_S,
-            patience_s,
+            patience_s=patience_s,
         )
 
     # ── links ────────────────────────────────────────────────────────────────────────────────

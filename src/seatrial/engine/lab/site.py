@@ -28,6 +28,8 @@ from seatrial.target import Node
 
 #: How long one injection or healing may take.
 ACT_TIMEOUT_S = 20.0
+#: How long undoing everything may take.
+HEAL_TIMEOUT_S = 60.0
 #: How long it may take to see that a node is back.
 RECOVERY_TIMEOUT_S = 30.0
 #: How long keeper, sandbox and holder may take until the socket answers.
@@ -80,6 +82,11 @@ class LabSite:
         """How long it may take to see that a fault is over and its victims are back."""
         return RECOVERY_TIMEOUT_S
 
+    @property
+    def heal_timeout_s(self) -> float:
+        """How long undoing everything may take."""
+        return HEAL_TIMEOUT_S
+
     def kind(self, name: str) -> FaultKind:
         """The shelf's own: it is written for this world."""
         return faults.kind(name)
@@ -88,9 +95,10 @@ class LabSite:
         """Roles as they are now."""
         return await self._hold.locate()
 
-    async def heal_everything(self) -> None:
-        """Undo all that faults did."""
+    async def heal_everything(self) -> tuple[str, ...]:
+        """Undo all that faults did; what is left the audit sees in the kernel's tables."""
         await self._hold.heal_everything()
+        return ()
 
     async def audit(self) -> tuple[str, ...]:
         """What is still broken."""

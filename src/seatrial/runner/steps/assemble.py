@@ -208,6 +208,7 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         )
     }
     last = audits["steady-after"] or audits["heal"] or AuditRecord()
+    unhealed = audits["heal"].unhealed if audits["heal"] else ()
     if status == "finished" and audits["steady-after"] is None:
         status, reason = "failed", UNLOOKED
     silent = audits["quiesce"] or AuditRecord()
@@ -223,7 +224,7 @@ def _trial_record(rooms: Rooms, load: LoadRecord | None) -> TrialRecord:
         },
         host=load.host if load else {},
         nodes=nodes,
-        leaks=last.leaks,
+        leaks=(*unhealed, *last.leaks),
         unplanned=(*silent.unplanned, *last.unplanned),
     )
 

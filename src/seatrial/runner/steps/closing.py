@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from seatrial.engine.site import Site
 from seatrial.errors import Absent, Unavailable
 from seatrial.runner.quiesce import quiesce as quiesced
 from seatrial.runner.steps import notices
@@ -15,8 +16,6 @@ from seatrial.runner.steps.notices import ActingNotice, HealNotice, StopNotice
 from seatrial.runner.steps.rooms import AuditRecord
 from seatrial.runner.steps.step import Outcome, Step
 
-#: How long healing everything may take.
-HEAL_TIMEOUT_S = 60.0
 #: What Argo calls a workflow whose verdict is `valid`.
 SUCCEEDED = "Succeeded"
 #: What ends a cluster that is kept.
@@ -35,19 +34,35 @@ async def heal(step: Step) -> Outcome:
                 wish = StopNotice(reason="the trial ends: its exit handler heals")
                 with contextlib.suppress(Unavailable):
                     await notices.post(site.board, notices.STOP, wish)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(site.heal_everything(), HEAL_TIMEOUT_S)
+            unhealed = await _heal_everything(site)
+            if not step.exit:
+                unhealed = await _with_earlier(site, unhealed)
             await notices.post(site.board, notices.ACTING, ActingNotice())
             leaks = await site.audit()
-            await notices.post(site.board, notices.HEAL, HealNotice(leaks=len(leaks)))
+            healed = HealNotice(leaks=len(leaks) + len(unhealed), unhealed=unhealed)
+            await notices.post(site.board, notices.HEAL, healed)
     except Absent as error:
         if not step.exit:
             raise
         return Outcome.done(f"nothing to heal: {error}".partition("\n")[0])
-    step.rooms.write(step.room, "heal.json", AuditRecord(leaks=leaks))
-    if leaks:
-        return Outcome.unproven(f"still broken after healing: {'; '.join(leaks)}")
+    step.rooms.write(step.room, "heal.json", AuditRecord(leaks=leaks, unhealed=unhealed))
+    if unhealed or leaks:
+        return Outcome.unproven(f"still broken after healing: {'; '.join([*unhealed, *leaks])}")
     return Outcome.done("everything is healed")
+
+
+async def _heal_everything(site: Site) -> tuple[str, ...]:
+    """What did not end in order, or not in time."""
+    try:
+        return await asyncio.wait_for(site.heal_everything(), site.heal_timeout_s)
+    except TimeoutError:
+        return (f"healing was not over within {site.heal_timeout_s:g} s",)
+
+
+async def _with_earlier(site: Site, unhealed: tuple[str, ...]) -> tuple[str, ...]:
+    """What an attempt before this one found as well: its room is gone, and so are the objects."""
+    earlier = await notices.find(site.board, notices.HEAL, HealNotice)
+    return tuple(dict.fromkeys((*(earlier.unhealed if earlier else ()), *unhealed)))
 
 
 async def quiesce(step: Step) -> Outcome:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from seatrial.engine.site import Board
 from seatrial.errors import SeatrialError, Unavailable
+from seatrial.fault import CLUSTER
+from seatrial.faults.together import Clash, clash
 from seatrial.op import Op
 from seatrial.runner.halts import Halts, forbidden
 from seatrial.runner.judge_faults import fault_part
@@ -52,7 +54,7 @@ async def fault(step: Step) -> Outcome:
                     record=ops.take,
                     clock=axis.now,
                     evidence=step.path / "evidence",
-                    company=BoardCompany(site.board),
+                    company=BoardCompany(site.board, _clash(step)),
                     kinds=site.kind,
                     act_timeout_s=site.act_timeout_s,
                     recovery_timeout_s=site.recovery_timeout_s,
@@ -76,6 +78,11 @@ async def fault(step: Step) -> Outcome:
             await notices.post(site.board, planned.id, StepNotice(state="over"))
     part = fault_part(planned, evidence, 0)
     return Outcome(part.verdict, part.cause)
+
+
+def _clash(step: Step) -> Clash:
+    """Which faults cannot be together where the trial is."""
+    return clash(CLUSTER if step.plan.engine == "argo" else step.plan.isolation)
 
 
 class _End:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from seatrial.engine.site import Board
 from seatrial.errors import CannotCreate, Unavailable
+from seatrial.faults.together import Clash, nowhere
 from seatrial.runner.company import Acting, collides
 from seatrial.runner.steps.rooms import LoadClock
 
@@ -56,9 +57,10 @@ class StepNotice(_Notice):
 
 
 class HealNotice(_Notice):
-    """Everything is mended, as far as it can be."""
+    """Everything is mended, as far as it can be; `unhealed`: what did not end in order."""
 
     leaks: int
+    unhealed: tuple[str, ...] = ()
 
 
 class StopNotice(_Notice):
@@ -119,8 +121,8 @@ async def wait_for(board: Board, name: str, model: type[N], timeout_s: float) ->
 class BoardCompany:
     """`seatrial.runner.company.Company` of faults that are processes of their own."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, board: Board, clash: Clash = nowhere) -> None:
+        self._board, self._clash = board, clash
 
     async def acting(self) -> Mapping[str, Acting]:
         """All that act now."""
@@ -140,7 +142,7 @@ class BoardCompany:
             notice, version = await self._read()
             if fault in notice.acting:
                 return True  # written, and the answer was lost on the way
-            if collides(_acting(notice), acting):
+            if collides(_acting(notice), acting, self._clash):
                 return False
             new = ActingNotice(begun=notice.begun + 1, acting={**notice.acting, fault: mine})
             if await self._write(new, version):

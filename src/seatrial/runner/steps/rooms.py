@@ -109,10 +109,15 @@ class EventsRecord(Record):
 
 
 class AuditRecord(Record):
-    """`audit.json`, `heal.json`, `quiesce.json`, `teardown.json`: what was found at that moment."""
+    """`audit.json`, `heal.json`, `quiesce.json`, `teardown.json`: what was found at that moment.
+
+    `leaks` may be mended by the time of the next look; of what is `unhealed` nobody will ever know:
+    it was removed by force, and can be looked at no more.
+    """
 
     format: Literal["seatrial/audit/1"] = "seatrial/audit/1"
     leaks: tuple[str, ...] = ()
+    unhealed: tuple[str, ...] = ()
     unplanned: tuple[str, ...] = ()
 
 
