@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -591,6 +592,23 @@ def test_what_was_healed_by_force_only_is_told(
         assert await site.audit() == ()
 
     with_kind(api, target, "kill", act)
+
+
+def test_records_of_a_fault_whose_step_died_are_brought_home(
+    cluster: Cluster, mesh: ChaosMesh, api: Api, target: ThreePods, tmp_path: Path
+) -> None:
+    """Whoever heals for it keeps what Chaos Mesh said, and the exit handler collects it."""
+    fault = planned("kill", "n2")
+
+    async def act(site: ArgoSite, kind: FaultKind) -> None:
+        await kind.inject(site.world, fault, ["n2"])
+        assert await site_of(api, target).heal_everything() == ()
+        assert "board.json" in await site_of(api, target).collect(tmp_path)
+
+    with_kind(api, target, "kill", act)
+    told = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))
+    (record,) = told["injuries"]["etcd-register-abcde-fault-1"]["containerRecords"]
+    assert (record["injectedCount"], record["recoveredCount"]) == (1, 1)
 
 
 def fault_of_another_run() -> Object:

@@ -8,6 +8,8 @@ no room, through the plan, which says the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +43,7 @@ from seatrial.fault import FaultKind, World
 from seatrial.plan import Plan
 from seatrial.target import Node, Placed, Placement, Target
 from seatrial.trial import write_text
+from seatrial.verdict import Json
 
 #: How long all pods of a target may take until they are ready; those of one that runs already.
 READY_S = 900.0
@@ -51,6 +54,10 @@ ANSWER_S = 5.0
 GONE_S = 120.0
 #: How much longer than its bounds one injection or healing may take: look-ups around it.
 ACT_SLACK_S = 15.0
+#: The notice of what Chaos Mesh said of faults that their own steps did not end, and what the
+#: whole board is kept as beside the logs.
+INJURIES = "injuries"
+BOARD = "board.json"
 #: Where the step with the load listens.
 LINE_PORT = 7433
 MANAGER = "seatrial"
@@ -147,9 +154,20 @@ class ArgoSite:
         try:
             found = await self._injuries()
             told = await chaos.end_all(self._api, self._run, found, self._bounds)
+            await self._note(found)
         finally:
             held = await release
         return (*held, *told)
+
+    async def _note(self, ended: Sequence[chaos.Injury]) -> None:
+        """Keep what Chaos Mesh said of faults whose own step cannot: with the object it is gone."""
+        if not ended:
+            return
+        with contextlib.suppress(Unavailable):  # healing goes on where nothing can be noted
+            before = await self._board.read(INJURIES)
+            known = {} if before is None else before.document
+            now: dict[str, Json] = {one.name: one.evidence() for one in ended}
+            await self._board.post(INJURIES, {**known, **now})
 
     async def audit(self) -> tuple[str, ...]:
         """Faults of this run that are still there, and pods that are not ready."""
@@ -183,8 +201,13 @@ class ArgoSite:
         return tuple(told)
 
     async def collect(self, into: Path) -> tuple[str, ...]:
-        """The logs of the nodes' pods."""
+        """The logs of the nodes' pods, and the trial's board with what steps told each other."""
         brought = []
+        with contextlib.suppress(ApiError):
+            if there := await self._board.read_all():
+                told = {name: dict(one.document) for name, one in sorted(there.items())}
+                write_text(into / BOARD, json.dumps(told, indent=2) + "\n")
+                brought.append(BOARD)
         for pod in self._placement.pods.values():
             try:
                 found = await pods.logs(self._api, self._placement.namespace, pod)
