@@ -21,7 +21,11 @@ def plan_template(settings: Settings, labels: Mapping[str, str]) -> Container:
     """`seatrial plan`, whose outputs are the plan and the lists that the graph fans out over."""
     made = container(
         PLAN,
-        ["plan", "{{workflow.parameters.case}}", "--engine", "argo", "--into", DIR],
+        [
+            *("plan", "{{workflow.parameters.case}}", "--engine", "argo", "--into", DIR),
+            # Not by its variable: an empty one, whose lock would be nobody's, is refused.
+            *("--target", "{{workflow.parameters.target}}"),
+        ],
         settings,
         account=settings.accounts.judge,
         seconds=PLAN_SECONDS,
@@ -30,7 +34,7 @@ def plan_template(settings: Settings, labels: Mapping[str, str]) -> Container:
         environment={
             variable(name): f"{{{{workflow.parameters.{name}}}}}"
             for name in PARAMETERS
-            if name != "case"
+            if name not in ("case", "target")
         },
     )
     made.outputs = [

@@ -21,6 +21,7 @@ from pydantic import (
 
 from seatrial import __version__
 from seatrial.case import Keep
+from seatrial.workflows import cron
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
@@ -28,10 +29,10 @@ LABEL_KEY = re.compile(
     r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 )
 LABEL_MAX = 63
-#: Five fields, or one of Argo's words such as `@daily`.
-CRON = re.compile(
-    r"@(every \S+|yearly|annually|monthly|weekly|daily|midnight|hourly)|(\S+\s+){4}\S+"
-)
+#: What no user's label may be called: runs are found, and what they left is removed, by these.
+RESERVED = re.compile(r"(.*\.)?seatrial/.*|app\.kubernetes\.io/(managed-by|part-of)")
+#: An image as registries name it, with a tag or digest.
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$"
 
 
 class _Data(BaseModel):
@@ -92,9 +93,10 @@ class Cron(_Data):
     @classmethod
     def _five_fields(cls, schedules: tuple[str, ...]) -> tuple[str, ...]:
         for schedule in schedules:
-            if CRON.fullmatch(schedule.strip()) is None:
+            wrong = cron.problem(schedule)
+            if wrong:
                 raise ValueError(
-                    f"schedule {schedule!r} is no cron expression (minute hour day month weekday)"
+                    f"{schedule!r} is no cron expression (minute hour day month weekday): {wrong}"
                 )
         return schedules
 
@@ -115,7 +117,7 @@ class Settings(_Data):
 
     namespace: Name = "seatrial"
     #: One image for all steps; pin it by digest.
-    image: str = f"seatrial:{__version__}"
+    image: str = Field(default=f"seatrial:{__version__}", pattern=IMAGE)
     accounts: Accounts = Accounts()
     storage: Storage = Storage()
     lock: Lock = Lock()
@@ -147,6 +149,12 @@ class Settings(_Data):
             raise ValueError(
                 f"not a Kubernetes label: {', '.join(bad)} (letters, digits, '-_.'; at most "
                 f"{LABEL_MAX}, beginning and ending with a letter or digit)"
+            )
+        taken = [key for key in self.labels if RESERVED.fullmatch(key)]
+        if taken:
+            raise ValueError(
+                f"label {', '.join(taken)} is seatrial's own: runs are found by it (ticket and "
+                "schedule have options of their own)"
             )
         return self
 

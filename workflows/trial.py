@@ -13,6 +13,7 @@ import json
 from hera.workflows import DAG, Artifact, Container, Parameter, Workflow
 from hera.workflows import models as m
 
+from seatrial.errors import UsageError
 from seatrial.plan import Plan
 from seatrial.workflows import bounds, metrics, shell
 from seatrial.workflows.bounds import Bounds
@@ -21,7 +22,6 @@ from seatrial.workflows.handler import HANDLER, exit_templates
 from seatrial.workflows.metrics import Metric
 from seatrial.workflows.names import (
     CASE,
-    SEED,
     TARGET,
     common_labels,
     fault_node,
@@ -35,6 +35,8 @@ from seatrial.workflows.pods import PlanSource, step_template, stored
 from seatrial.workflows.settings import Cron, Settings
 
 ENTRY = "trial"
+#: Parameters without a default: Argo refuses a trial that does not give them.
+_NEEDED = ("case", "target")
 #: The WorkflowTemplate of any trial.
 TEMPLATE = "seatrial-trial"
 #: Steps that put the whole history together, besides the checks.
@@ -61,7 +63,8 @@ def trial(
     limits = bounds.of_plan(plan)
     labels = trial_labels(plan, settings)
     source = PlanSource(made=False)
-    templates = _templates(source, settings, limits, labels, plan.case, plan.target.name)
+    measured = (plan.case, plan.target.name, settings.schedule)
+    templates = _templates(source, settings, limits, labels, measured)
     faults = [(fault_node(fault), fault.id) for fault in plan.faults]
     tasks = known_tasks(faults, [*plan.checkers])
     return shell.build(
@@ -80,7 +83,7 @@ def trial(
             deadline_s=limits.whole_s(),
             labels=labels,
             lock=shell.lock(settings, plan.target.name),
-            metrics=metrics.seconds(plan.case, plan.target.name),
+            metrics=metrics.seconds(*measured),
             annotations={"seatrial/repeat": shell.no_tags(plan.repeat)},
         ),
         settings,
@@ -98,11 +101,18 @@ def trial_template(
     """Any trial, from parameters: its first node makes the plan.
 
     A campaign starts its trials from this WorkflowTemplate; as a CronWorkflow with `defaults` it
-    draws a new seed each time. Bounds are generous, since no length is known beforehand.
+    draws a new seed each time, which `preflight` makes a label. Bounds are generous, since no
+    length is known beforehand. Raises `UsageError` for a case without its target.
     """
     given = defaults or TrialParameters(keep_target=settings.keep or "")
+    if not (given.case and given.target) and (given.case or cron or kind == "Workflow"):
+        raise UsageError(
+            f"case {given.case!r}, target {given.target!r}: a trial needs both, its lock is the "
+            "target's\n\nhint: a WorkflowTemplate leaves them to who submits it"
+        )
     limits = bounds.UNKNOWN
     case, target = "{{workflow.parameters.case}}", "{{workflow.parameters.target}}"
+    measured = (case, target, "{{workflow.parameters.schedule}}")
     labels = common_labels(settings, case, target)
     source = PlanSource(made=True)
     fixed = common_labels(settings, given.case, given.target)
@@ -116,27 +126,36 @@ def trial_template(
             templates=[
                 DAG(name=ENTRY, tasks=[*fanned_tasks()], fail_fast=False),
                 plan_template(settings, labels),
-                *_templates(source, settings, limits, labels, case, target),
+                *_templates(source, settings, limits, labels, measured),
                 *exit_templates(source, settings, labels),
             ],
             parameters=[
-                Parameter(name=name, value=value, description=PARAMETERS[name])
-                for name, value in given.values().items()
+                *(_parameter(name, value) for name, value in given.values().items()),
+                Parameter(
+                    name="schedule",
+                    value=settings.schedule or metrics.BY_HAND,
+                    description="what started it, for the metrics' label",
+                ),
             ],
             deadline_s=limits.whole_s(),
             labels=fixed,
             labels_from={
                 CASE: "workflow.parameters.case",
                 TARGET: "workflow.parameters.target",
-                SEED: "workflow.parameters.seed",
             },
             lock=shell.lock(settings, target),
-            metrics=metrics.seconds(case, target),
+            metrics=metrics.seconds(*measured),
         ),
         settings,
         kind,
         cron,
     )
+
+
+def _parameter(name: str, value: str) -> Parameter:
+    if name in _NEEDED and not value:
+        return Parameter(name=name, description=PARAMETERS[name])
+    return Parameter(name=name, value=value, description=PARAMETERS[name])
 
 
 def _seed_words(given: TrialParameters) -> str:
@@ -148,12 +167,11 @@ def _templates(
     settings: Settings,
     limits: Bounds,
     labels: dict[str, str],
-    case: str,
-    target: str,
+    measured: tuple[str, str, str],
 ) -> list[Container]:
     made = []
     for step in STEPS:
-        outputs, measured = _extras(step, settings, case, target)
+        outputs, figures = _extras(step, settings, measured)
         made.append(
             step_template(
                 step,
@@ -163,7 +181,7 @@ def _templates(
                 labels=labels,
                 memory_mib=_memory(step, limits),
                 outputs=outputs,
-                metrics=measured,
+                metrics=figures,
             )
         )
     return made
@@ -176,14 +194,14 @@ def _memory(step: Step, limits: Bounds) -> int:
 
 
 def _extras(
-    step: Step, settings: Settings, case: str, target: str
+    step: Step, settings: Settings, measured: tuple[str, str, str]
 ) -> tuple[list[Artifact | Parameter], list[Metric]]:
     """What a step hands out besides its room and message, and what Argo measures of it."""
     room = f"{DIR}/steps/{step.name}"
     if step.name == "preflight":
-        return [], metrics.zeros(case, target)
+        return [], metrics.zeros(*measured)
     if step.name == "workload":
-        return [_figure("ops", f"{room}/ops", "0")], metrics.ops(case, target)
+        return [_figure("ops", f"{room}/ops", "0")], metrics.ops(*measured)
     if step.name == "verdict":
         figures = [
             _figure("verdict", f"{room}/verdict", "unknown"),
@@ -192,7 +210,7 @@ def _extras(
         document = stored(
             "verdict", f"{room}/verdict.json", run_key(settings, "steps/verdict/verdict.json")
         )
-        return [*figures, document], metrics.verdicts(case, target)
+        return [*figures, document], metrics.verdicts(*measured)
     if step.name == "report":
         return [
             stored(name, f"{DIR}/{path}", run_key(settings, path)) for name, path in PIECES.items()

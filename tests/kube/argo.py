@@ -1,13 +1,16 @@
-"""Argo played for one Workflow of the server: its graph, its exit handler, its pods as processes.
+"""Argo played for Workflows of the server: graphs, exit handlers, pods as processes.
 
 What Argo does is done here as it does it: tags are replaced, artifacts go from the store into the
 pod and back (all of them, in order, or the node is an Error), a node's outputs and message stand
 in the Workflow's status, a retry is for Errors only, a DAG's phase is that of its leaves, `stop`
-ends the pods and begins the exit handler.
+ends the pods and begins the exit handler. A task with items is as many as it has; a graph in a
+graph is walked beside the others; a `resource` template makes its object with the rights of its
+account, and a Workflow that it makes (perhaps of a template that is installed) is carried out.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -16,18 +19,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import yaml
 
 from seatrial.engine.argo import paths
+from seatrial.workflows.names import DISPLAY_NAME
 from tests.kube.cluster import NAMESPACE, kubeconfig
 from tests.kube.server import Cluster, Object
 from tests.steps.walker import holds
 
 MESSAGE = "/dev/termination-log"
+API = "argoproj.io/v1alpha1"
 #: A walk that takes longer hangs.
 WALK_TIMEOUT_S = 900.0
 _TAG = re.compile(r"\{\{([^{}]+)\}\}")
@@ -48,12 +57,39 @@ class Pod:
     phase: str = "Running"
     message: str = ""
     began: str = ""
+    attempt: int = 0
+    #: Begins the next attempt.
+    again: Callable[[], Pod] | None = None
 
     @property
     def said(self) -> str:
         """Its log."""
         path = self.folder / "log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@dataclass
+class Branch:
+    """A graph in a graph, walked in a thread of its own."""
+
+    name: str
+    phase: str = "Running"
+    thread: threading.Thread | None = None
+
+
+@dataclass
+class Group:
+    """A task that has begun: itself, or one for each of its items."""
+
+    members: list[Pod | Branch]
+
+    @property
+    def phase(self) -> str:
+        """The worst of its members'; nothing to do is no success."""
+        phases = {one.phase for one in self.members}
+        if not phases:
+            return "Skipped"
+        return next((one for one in ("Running", ERROR, BAD) if one in phases), GOOD)
 
 
 @dataclass
@@ -73,13 +109,15 @@ class Argo:
     #: Whether the artifact store answers.
     store_up: bool = True
     pods: dict[str, Pod] = field(default_factory=dict)
+    #: The Workflows that its Workflow has made, by name.
+    trials: dict[str, Argo] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = self.folder / "store"
-        self.store.mkdir(parents=True)
-        self.outputs: dict[str, str] = {}
+        self.store.mkdir(parents=True, exist_ok=True)
         self._stopped = threading.Event()
-        self._number = 0
+        self._number = itertools.count(1)
+        self._walking: list[threading.Thread] = []
 
     def stop(self) -> None:
         """`argo stop`: no more than the exit handler from now on."""
@@ -91,58 +129,108 @@ class Argo:
         """Carry it out to its end; the Workflow as it is then."""
         self.path = f"{paths.workflows(NAMESPACE)}/{name}"
         workflow = self.cluster.objects[self.path]
-        self.spec = workflow["spec"]
+        self.spec = self._whole(workflow["spec"])
         self.templates = {one["name"]: one for one in self.spec["templates"]}
+        given = self.spec.get("arguments", {}).get("parameters", [])
+        assert all("value" in one for one in given), f"a parameter has no value: {given}"
         self.values = {
             "workflow.name": name,
             "workflow.uid": workflow["metadata"]["uid"],
             "workflow.namespace": NAMESPACE,
-            **{
-                f"workflow.parameters.{one['name']}": str(one["value"])
-                for one in self.spec.get("arguments", {}).get("parameters", [])
-            },
+            **{f"workflow.parameters.{one['name']}": str(one["value"]) for one in given},
         }
+        self._label()
         self._tell(phase="Running")
-        phase = self.graph(self.spec["entrypoint"], prefix="")
+        phase = self.walk(self.spec["entrypoint"], "", {})
         if self._stopped.is_set():
             phase = BAD
         self.values["workflow.status"] = phase
         self._stopped.clear()
-        after = self.graph(self.spec["onExit"], prefix="exit-")
+        after = self.walk(self.spec["onExit"], "exit-", {})
         self._tell(phase=phase if phase != GOOD else after)
+        for thread in self._walking:
+            thread.join(WALK_TIMEOUT_S)
         return self.cluster.objects[self.path]
 
-    def graph(self, name: str, prefix: str) -> str:
+    def _whole(self, spec: Object) -> Object:
+        """With what the WorkflowTemplate has that it is made of; its own goes first."""
+        if "workflowTemplateRef" not in spec:
+            return spec
+        name = spec["workflowTemplateRef"]["name"]
+        there = self.cluster.objects[
+            f"{paths.collection(API, 'WorkflowTemplate', NAMESPACE)}/{name}"
+        ]
+        given = {
+            one["name"]: one
+            for source in (there["spec"], spec)
+            for one in source.get("arguments", {}).get("parameters", [])
+        }
+        whole = {**there["spec"], **spec, "arguments": {"parameters": [*given.values()]}}
+
+        def keep(body: Object) -> None:
+            body.setdefault("status", {})["storedWorkflowTemplateSpec"] = whole
+
+        self.cluster.change(self.path, keep)
+        return whole
+
+    def _label(self) -> None:
+        """`workflowMetadata`, before anything of it begins."""
+        wanted = self.spec.get("workflowMetadata", {})
+        labels = {
+            **wanted.get("labels", {}),
+            **{k: self.values[v["expression"]] for k, v in wanted.get("labelsFrom", {}).items()},
+        }
+
+        def change(body: Object) -> None:
+            body["metadata"].setdefault("labels", {}).update(labels)
+
+        self.cluster.change(self.path, change)
+
+    def walk(self, name: str, prefix: str, given: Mapping[str, str]) -> str:
+        """One template of any kind to its end; its phase. `given` are its inputs."""
+        template = self.templates[name]
+        if "dag" in template:
+            return self.graph(template["dag"]["tasks"], prefix, given)
+        return self.graph([{"name": name, "template": name}], prefix, given)
+
+    def graph(self, listed: Sequence[Object], prefix: str, given: Mapping[str, str]) -> str:
         """One DAG; its phase is that of its leaves."""
-        tasks = {one["name"]: one for one in self.templates[name]["dag"]["tasks"]}
+        tasks = {one["name"]: one for one in listed}
+        known = dict(given)
         states: dict[str, str] = {}
-        begun: dict[str, Pod] = {}
+        begun: dict[str, Group] = {}
         deadline = time.monotonic() + WALK_TIMEOUT_S
         try:
             while len(states) < len(tasks) and not self._stopped.is_set():
                 assert time.monotonic() < deadline, self.story()
                 for task in tasks.values():
-                    self._advance(prefix, task, states, begun)
+                    self._advance(prefix, task, states, begun, known)
                 time.sleep(0.01)
         finally:
-            for pod in begun.values():
-                self._end(pod)
+            for group in begun.values():
+                for one in group.members:
+                    self._end(one)
         before = {one for task in tasks.values() for one in _before(task)}
         leaves = {states.get(one, BAD) for one in tasks if one not in before}
         return BAD if leaves & {BAD, "Errored"} else GOOD
 
     def _advance(
-        self, prefix: str, task: Object, states: dict[str, str], begun: dict[str, Pod]
+        self,
+        prefix: str,
+        task: Object,
+        states: dict[str, str],
+        begun: dict[str, Group],
+        known: dict[str, str],
     ) -> None:
         name = task["name"]
         if name in states:
             return
         if name in begun:
-            again = self._look(begun[name])
-            if again is not None:
-                begun[name] = again
-            elif begun[name].phase != "Running":
-                states[name] = WORDS.get(begun[name].phase, begun[name].phase)
+            self._look_at(begun[name])
+            phase = begun[name].phase
+            if phase != "Running":
+                states[name] = WORDS.get(phase, phase)
+                known |= self._outputs(name, begun[name])
             return
         if not _before(task) <= set(states):
             return
@@ -152,39 +240,143 @@ class Argo:
         elif not self._wanted(task):
             states[name] = "Skipped"
         else:
-            begun[name] = self._begin(prefix + name, task)
+            items = self._items(task, known)
+            begun[name] = Group([self._begin_one(prefix, task, {**known, **one}) for one in items])
+
+    def _look_at(self, group: Group) -> None:
+        for place, one in enumerate(group.members):
+            again = self._look(one) if isinstance(one, Pod) else None
+            if again is not None:
+                group.members[place] = again
+
+    def _items(self, task: Object, known: Mapping[str, str]) -> list[dict[str, str]]:
+        """The values of `item` for each of what the task is; one without if it has no items."""
+        found = task.get("withItems")
+        if "withParam" in task:
+            found = json.loads(self._filled(task["withParam"], known, plain=True))
+        if found is None:
+            return [{}]
+        return [
+            {f"item.{key}": str(value) for key, value in one.items()}
+            if isinstance(one, dict)
+            else {"item": str(one)}
+            for one in found
+        ]
+
+    def _outputs(self, task: str, group: Group) -> dict[str, str]:
+        """Of a task that is one pod: what others may refer to."""
+        if len(group.members) != 1 or not isinstance(group.members[0], Pod):
+            return {}
+        pod = group.members[0]
+        found = {}
+        for one in pod.template.get("outputs", {}).get("parameters", []):
+            value = _value(one, pod)
+            found[f"tasks.{task}.outputs.parameters.{one['name']}"] = value
+            if "globalName" in one:
+                self.values[f"workflow.outputs.parameters.{one['globalName']}"] = value
+        return found
+
+    def _begin_one(self, prefix: str, task: Object, known: Mapping[str, str]) -> Pod | Branch:
+        given = {
+            f"inputs.parameters.{one['name']}": self._filled(str(one["value"]), known, plain=True)
+            for one in task.get("arguments", {}).get("parameters", [])
+        }
+        template = self.templates[task["template"]]
+        shown = template.get("annotations", {}).get(DISPLAY_NAME, task["name"])
+        node = prefix + self._filled(shown, given, plain=True)
+        if "dag" in template:
+            return self._branch(node, task["template"], given)
+        return self._begin(node, task["template"], given)
+
+    def _branch(self, node: str, template: str, given: Mapping[str, str]) -> Branch:
+        found = Branch(node)
+
+        def walk() -> None:
+            phase = ERROR
+            try:
+                phase = self.walk(template, "", given)
+            finally:
+                found.phase = phase
+
+        found.thread = threading.Thread(target=walk, name=node)
+        found.thread.start()
+        return found
 
     def _wanted(self, task: Object) -> bool:
         if "when" not in task:
             return True
-        left, _, right = self._filled(task["when"], {}).partition(" == ")
+        left, _, right = self._filled(task["when"], {}, plain=True).partition(" == ")
         return left.strip() == right.strip()
 
     # ── a pod ────────────────────────────────────────────────────────────────────────────────
 
-    def _begin(self, node: str, task: Object, attempt: int = 0) -> Pod:
-        given = {
-            f"inputs.parameters.{one['name']}": self._filled(str(one["value"]), {})
-            for one in task.get("arguments", {}).get("parameters", [])
-        }
-        plain = {k: v for k, v in self.templates[task["template"]].items() if k != "metrics"}
+    def _begin(self, node: str, name: str, given: Mapping[str, str], attempt: int = 0) -> Pod:
+        plain = {k: v for k, v in self.templates[name].items() if k != "metrics"}
         template = json.loads(self._filled(json.dumps(plain), given))
-        self._number += 1
-        folder = self.folder / "pods" / f"{self._number:02d}-{node}"
-        for name in ("trial", "tmp", "root"):
-            (folder / name).mkdir(parents=True)
+        if "podSpecPatch" in self.spec and "container" in template:
+            (patch,) = json.loads(self.spec["podSpecPatch"])["containers"]
+            assert patch.pop("name") == "main"
+            template["container"] |= patch
+        folder = self.folder / "pods" / f"{next(self._number):02d}-{node}"
+        for place in ("trial", "tmp", "root"):
+            (folder / place).mkdir(parents=True)
         (folder / "message").touch()
         pod = Pod(node, template, folder, began=_now())
-        pod.template["attempt"], pod.template["task"] = attempt, task
+        pod.again = lambda: self._begin(node, name, given, attempt + 1)
+        pod.attempt = attempt
         self.pods[node] = pod
         problem = self._bring(pod)
         if problem:
             pod.phase, pod.message = ERROR, problem
+        elif "resource" in template:
+            self._make(pod)
         else:
             self._start(pod)
         self._show(pod)
         self.when(node, "Running")
         return pod
+
+    # ── an object ────────────────────────────────────────────────────────────────────────────
+
+    def _make(self, pod: Pod) -> None:
+        """`kubectl apply` of its manifest, as the executor does it: look, then create."""
+        resource = pod.template["resource"]
+        assert (resource["action"], resource["setOwnerReference"]) == ("apply", True)
+        assert not {"successCondition", "failureCondition"} & set(resource)
+        body = yaml.safe_load(resource["manifest"])
+        owner = {"name": self.values["workflow.name"], "uid": self.values["workflow.uid"]}
+        body["metadata"]["ownerReferences"] = [{"kind": "Workflow", **owner}]
+        account, where = pod.template["serviceAccountName"], paths.collection_of(body)
+        name = body["metadata"]["name"]
+        try:
+            if self._asks(account, "GET", f"{where}/{name}") == 404:
+                self._asks(account, "POST", where, body)
+        except HTTPError as error:
+            pod.phase, pod.message = BAD, f"Error (exit code 1): {error}"
+            return
+        pod.phase = GOOD
+        if name not in self.trials:
+            more = {"folder": self.folder / name, "pods": {}, "trials": {}}
+            self.trials[name] = replace(self, **more)
+            self.trials[name].store = self.store
+            thread = threading.Thread(target=self.trials[name].run, args=(name,), name=name)
+            self._walking.append(thread)
+            thread.start()
+
+    def _asks(self, account: str, method: str, path: str, body: Object | None = None) -> int:
+        """The API's status; raises `HTTPError` for a refusal."""
+        headers = {"Authorization": f"Bearer {account}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.cluster.url + path, data, headers, method=method)
+        try:
+            with urlopen(request, timeout=30.0) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            if error.code == 404:
+                return 404
+            raise
+
+    # ── a process ────────────────────────────────────────────────────────────────────────────
 
     def _start(self, pod: Pod) -> None:
         template, folder = pod.template, pod.folder
@@ -232,9 +424,10 @@ class Argo:
             self._show(pod)
             self.when(pod.name, pod.phase)
         strategy = pod.template.get("retryStrategy")
-        if pod.phase == ERROR and strategy and pod.template["attempt"] < strategy["limit"]:
+        if pod.phase == ERROR and strategy and pod.attempt < strategy["limit"]:
             assert strategy["retryPolicy"] == "OnError"
-            return self._begin(pod.name, pod.template["task"], pod.template["attempt"] + 1)
+            assert pod.again is not None
+            return pod.again()
         return None
 
     def _finish(self, pod: Pod) -> None:
@@ -247,9 +440,12 @@ class Argo:
         if problem:
             pod.phase, pod.message = ERROR, problem
 
-    def _end(self, pod: Pod) -> None:
+    def _end(self, pod: Pod | Branch) -> None:
         """Its last hour has come: as a pod whose grace is over."""
-        if pod.process is not None:
+        if isinstance(pod, Branch):
+            assert pod.thread is not None
+            pod.thread.join(WALK_TIMEOUT_S)
+        elif pod.process is not None:
             pod.process.send_signal(signal.SIGKILL)
             pod.process.wait()
             pod.process = None
@@ -319,21 +515,24 @@ class Argo:
     def _tell(self, **status: str) -> None:
         self.cluster.change(self.path, lambda body: body.setdefault("status", {}).update(status))
 
-    def _filled(self, text: str, given: Mapping[str, str]) -> str:
+    def _filled(self, text: str, given: Mapping[str, str], *, plain: bool = False) -> str:
+        """Tags replaced; in JSON unless it is `plain` text."""
+
         def value(match: re.Match[str]) -> str:
             word = match[1].strip()
             found = {**self.values, **given}.get(word)
             assert found is not None, f"nobody knows {match[0]}"
-            return json.dumps(found)[1:-1]
+            return found if plain else json.dumps(found)[1:-1]
 
         return _TAG.sub(value, text)
 
     def story(self) -> str:
         """What every node has said, for a failed test."""
-        return "\n".join(
+        own = [
             f"{one.name}: {one.phase} {one.message}: {one.said[-1500:]}"
             for one in self.pods.values()
-        )
+        ]
+        return "\n".join([*own, *(f"{n}:\n{a.story()}" for n, a in self.trials.items())])
 
 
 def _object(pod: Pod) -> Object:
@@ -352,6 +551,7 @@ def _inside(path: str, pod: Pod) -> Path:
 
 
 def _value(parameter: Object, pod: Pod) -> str:
+    """An output; a template's own path, or its default."""
     source: Any = parameter["valueFrom"]
     path = _inside(source["path"], pod)
     return path.read_text(encoding="utf-8") if path.exists() else str(source["default"])

@@ -350,7 +350,8 @@ def test_the_steps_find_the_pods_and_make_nothing(
         (node, f"db-{number}.etcd.production.svc", 2379) for number, node in enumerate(NODES)
     ]
     asked = [(method, path) for method, path, _ in cluster.requests if method != "GET"]
-    assert {path for _, path in asked} == {rights.REVIEW}
+    its_own = f"{paths.workflows(RUN.namespace)}/{RUN.name}"  # a label: the plan's seed
+    assert {path for _, path in asked} == {rights.REVIEW, its_own}
 
 
 def test_preflight_says_how_many_pods_there_are(

@@ -73,7 +73,6 @@ EXPLAINED: dict[str, dict[tuple[str, str], str]] = {
         },
         ("workflows", "create"): "a campaign makes its trials",
         ("workflows", "get"): "a campaign waits for its trials",
-        ("workflows", "patch"): "a campaign stops its trials",
         ("workflows", "list"): "the reaper asks which runs are over",
     },
 }
@@ -96,7 +95,9 @@ def test_a_green_walk_is_judged_here_as_there_within_the_rights_of_its_accounts(
         assert always <= idle | {("configmaps", "create")}
 
 
-@pytest.mark.parametrize("scenario", ["red", "unproven", "stopped", "storeless", "running"])
+@pytest.mark.parametrize(
+    "scenario", ["red", "unproven", "stopped", "storeless", "running", "night"]
+)
 def test_a_walk_ends_as_it_should(tmp_path: Path, scenario: str) -> None:
     """See the scenarios' own words in `tests.kube.walks`."""
     walk(tmp_path, scenario)

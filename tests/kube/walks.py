@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hera.workflows import Workflow
 
 from seatrial import targets
 from seatrial.engine.argo import paths
@@ -28,8 +29,11 @@ from seatrial.plan import Plan
 from seatrial.runner.quorum import analyse
 from seatrial.target import Placed
 from seatrial.verdict import Json
+from seatrial.workflows.campaign import Campaign, campaign
 from seatrial.workflows.deployment import rights
 from seatrial.workflows.documents import document
+from seatrial.workflows.names import fault_node
+from seatrial.workflows.parameters import TrialParameters
 from seatrial.workflows.settings import Settings
 from seatrial.workflows.trial import trial
 from tests.kube import access
@@ -85,14 +89,16 @@ class Scene:
     kubelet: Kubelet
     argo: Argo
     folder: Path
+    #: The Workflow of the trial.
+    name: str = NAME
 
     def walk(self) -> Object:
         """To its end."""
-        return self.argo.run(NAME)
+        return self.argo.run(self.name)
 
     def node(self, name: str) -> Object:
         """A node of the Workflow, as it ended."""
-        nodes = self.cluster.objects[f"{WORKFLOWS}/{NAME}"]["status"]["nodes"]
+        nodes = self.cluster.objects[f"{WORKFLOWS}/{self.name}"]["status"]["nodes"]
         return next(one for one in reversed([*nodes.values()]) if one["displayName"] == name)
 
     def output(self, name: str, parameter: str) -> str:
@@ -118,8 +124,9 @@ class Scene:
         return [
             path
             for path, body in self.cluster.objects.items()
-            if (body["metadata"].get("labels") or {}).get(RUN_LABEL) == NAME
+            if (body["metadata"].get("labels") or {}).get(RUN_LABEL) == self.name
             and not path.endswith("-board")
+            and not path.startswith(WORKFLOWS)
         ]
 
 
@@ -131,12 +138,21 @@ def scene(
 
     `namespace` is that of the target.
     """
+    with staged(folder, trial(wanted, Settings()), namespace, more) as found:
+        yield found
+
+
+@contextmanager
+def staged(
+    folder: Path, wanted: Workflow, namespace: str = NAMESPACE, more: Sequence[Object] = ()
+) -> Iterator[Scene]:
+    """The same for any Workflow."""
     with Cluster() as cluster:
         own = yaml.load_all((DEPLOY / "base/rights.yaml").read_text(), yaml.CSafeLoader)
         cluster.rights = access.granted([*own, *more])
         cluster.groups["chaos-mesh.org"] = tuple(kind.lower() for kind in paths.CHAOS_KINDS)
         kubelet = Kubelet(cluster, folder, namespace)
-        made = document(trial(wanted, Settings()))
+        made = document(wanted)
         metadata: Any = made["metadata"]
         metadata |= {"name": NAME, "uid": "uid-of-the-workflow"}
         cluster.put(WORKFLOWS, made)
@@ -166,7 +182,9 @@ def fetched(found: Scene, status: int) -> Path:
         announce(found.cluster, bucket)
         for path in (one for one in found.argo.store.rglob("*") if one.is_file()):
             bucket.objects[str(path.relative_to(found.argo.store))] = path.read_bytes()
-        code, out = found.tool("fetch", NAME, "--store", str(found.folder / "trials"), "--json")
+        code, out = found.tool(
+            "fetch", found.name, "--store", str(found.folder / "trials"), "--json"
+        )
     finally:
         bucket.close()
     assert code == status, (code, found.argo.story())
@@ -327,6 +345,52 @@ def running(folder: Path) -> None:
         assert used <= {"get", "list", "watch"}, used
 
 
+def night(folder: Path) -> None:
+    """A campaign of one trial, from the installed templates: the trial draws its seed and plans
+    itself, and the campaign says what it says."""
+    change = TrialParameters(time_limit="15s", rate="300", nodes="3")
+    wanted = Campaign(
+        name="night", cases={"etcd-register": "etcd"}, faults=("kill",), change=change
+    )
+    settings = Settings(ticket="DB-17", schedule="nightly", labels={"team": "storage"})
+    with staged(folder, campaign(wanted, settings)) as found:
+        for body in yaml.load_all((DEPLOY / "base/templates.yaml").read_text(), yaml.CSafeLoader):
+            found.cluster.put(paths.collection_of(body), body)
+        whole = found.walk()
+        assert whole["status"]["phase"] == "Succeeded", found.argo.story()
+        assert set(phases(found)) == {"make-trial-1-etcd-register", "trial-1-etcd-register"}
+        one = found.argo.trials[f"{NAME}-1"]
+        told = found.output("trial-1-etcd-register", "message")
+        code, out = found.tool("watch", NAME, "--json")
+        assert (code, json.loads(out)["trials"]) == (0, {f"{NAME}-1": "valid"})
+        there = replace(found, argo=one, name=f"{NAME}-1")
+        made = found.cluster.objects[f"{WORKFLOWS}/{there.name}"]
+        (planned,) = found.argo.store.rglob("*/plan.json")
+        drawn = Plan.model_validate_json(planned.read_text(encoding="utf-8"))
+        assert (
+            made["metadata"]["labels"].items()
+            >= {
+                "team": "storage",
+                "seatrial/case": "etcd-register",
+                "seatrial/target": "etcd",
+                "seatrial/seed": str(drawn.seed),
+                "seatrial/ticket": "DB-17",
+                "seatrial/schedule": "nightly",
+                "seatrial/campaign": NAME,
+                RUN_LABEL: there.name,
+            }.items()
+        )
+        assert made["metadata"]["ownerReferences"][0]["name"] == NAME
+        assert made["metadata"]["annotations"]["seatrial/repeat"] == drawn.repeat
+        wanted_nodes = {*map(fault_node, drawn.faults), *(f"check-{one}" for one in drawn.checkers)}
+        fanned = {name for name in phases(there) if name.startswith(("fault-", "check-"))}
+        assert fanned == wanted_nodes, found.argo.story()
+        assert set(phases(there).values()) == {"Succeeded"}, found.argo.story()
+        assert told == there.output("verdict", "message").strip()
+        fetched(there, 0)
+        nothing_left(there)
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "green": green,
     "red": red,
@@ -334,6 +398,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "stopped": stopped,
     "storeless": storeless,
     "running": running,
+    "night": night,
 }
 
 

@@ -20,6 +20,18 @@ def rendered(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[s
     return list(yaml.load_all(capsys.readouterr().out, yaml.CSafeLoader))
 
 
+def template(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """A template of a rendered object."""
+    spec = made["spec"].get("workflowSpec", made["spec"])
+    (found,) = [each for each in spec["templates"] if each["name"] == name]
+    return dict(found)
+
+
+def child(campaign: dict[str, Any]) -> dict[str, Any]:
+    """The Workflow of a campaign's trials, before Argo puts values into it."""
+    return dict(yaml.safe_load(template(campaign, "make")["resource"]["manifest"]))
+
+
 def test_the_same_command_prints_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     printed = []
     for _ in range(2):
@@ -86,7 +98,7 @@ def test_five_hundred_trials_are_parameters_and_not_copies(
     (fan_out,) = made["spec"]["templates"][0]["dag"]["tasks"]
     assert [item["seed"] for item in fan_out["withItems"]] == [str(1 + i) for i in range(500)]
     assert {item["faults"] for item in fan_out["withItems"]} == {"kill,partition"}
-    assert len(made["spec"]["templates"]) == 3
+    assert len(made["spec"]["templates"]) == 5
     assert len(json.dumps(made)) < 100_000
     assert made["spec"]["parallelism"] == 4
 
@@ -115,7 +127,7 @@ def test_templates_are_what_campaigns_refer_to(capsys: pytest.CaptureFixture[str
     (campaign,) = rendered(capsys, *REGISTER, "--trials", "2")
 
     names = [(each["kind"], each["metadata"]["name"]) for each in made]
-    manifest = yaml.safe_load(campaign["spec"]["templates"][1]["resource"]["manifest"])
+    manifest = child(campaign)
     reference = manifest["spec"]["workflowTemplateRef"]["name"]
     assert names == [
         ("WorkflowTemplate", "seatrial-trial"),
@@ -140,9 +152,9 @@ def test_the_node_plan_makes_what_the_graph_fans_out_over(
         if variable["name"].startswith("SEATRIAL_PLAN_"):
             monkeypatch.setenv(variable["name"], values.get(name, ""))
     words = [
-        word.replace("{{workflow.parameters.case}}", "etcd-register").replace(
-            "/trial", str(tmp_path)
-        )
+        word.replace("{{workflow.parameters.case}}", "etcd-register")
+        .replace("{{workflow.parameters.target}}", "etcd")
+        .replace("/trial", str(tmp_path))
         for word in plan["container"]["args"]
     ]
 
@@ -176,6 +188,21 @@ def test_the_node_plan_makes_what_the_graph_fans_out_over(
         ([*REGISTER, "--trials", "2001"], "a campaign of 2001 trials", "several campaigns"),
         ([*REGISTER, "--trials", "0"], "0 is not in the range", "--help"),
         ([*REGISTER, "--nodes", "2"], "2 nodes", "--nodes"),
+        ([*REGISTER, "--cron", "99 99 99 99 99"], "minute '99'", "--help"),
+        ([*REGISTER, "--cron", "@every foo"], "@every 30m", "--help"),
+        ([*REGISTER, "--label", "seatrial/run=foo"], "label seatrial/run is", "--help"),
+        ([*REGISTER, "--label", "seatrial/case=x"], "label seatrial/case is", "--help"),
+        ([*REGISTER, "--label", "app.kubernetes.io/part-of=x"], "is seatrial's own", "--help"),
+        ([*REGISTER, "--image", "a b"], "image", "--help"),
+        ([*REGISTER, "--etcd", "/bin/etcd"], "--etcd /bin/etcd", "--engine lab"),
+        (["render", "templates", "--cron", "@daily"], "--cron: templates is no case", "CASE"),
+        (["render", "templates", "--faults", "kill"], "--faults: templates is", "CASE"),
+        (["render", "recheck", "--seed", "7"], "--seed: recheck is no case", "CASE"),
+        (
+            [*REGISTER, "--trials", "2", "--target-option", "binary='x'"],
+            "does not go through the manifest",
+            "u0027",
+        ),
     ],
 )
 def test_what_is_typed_wrong_is_named_with_a_hint(
@@ -242,3 +269,94 @@ def test_rights_of_faults_that_no_case_has_are_printed_for_our_own_namespace(
 def test_rights_nowhere_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "rights"]) == 64
     assert "--target-namespace NAMESPACE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", ["storage: {prefix: a/b}", "lock: {kind: semaphore}"])
+def test_what_no_trial_of_a_campaign_can_take_is_refused(
+    lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stands in the template that they are made from; a trial of its own has it."""
+    file = tmp_path / "cluster.yaml"
+    file.write_text(lost)
+
+    assert main([*REGISTER, "--settings", str(file), "--trials", "2"]) == 64
+    assert "seatrial submit templates --settings FILE" in capsys.readouterr().err
+    assert main([*REGISTER, "--settings", str(file)]) == 0
+
+
+def test_image_and_lifetime_of_a_campaign_reach_its_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("ttl_success_s: 60\naccounts: {cluster: other}\n")
+    words = ["--trials", "2", "--image", "mine:1", "--settings", str(file), "--ticket", "DB-17"]
+
+    (made,) = rendered(capsys, *REGISTER, *words)
+    spec = child(made)["spec"]
+
+    assert "mine:1" in spec["podSpecPatch"]
+    assert spec["ttlStrategy"]["secondsAfterSuccess"] == 60
+    assert child(made)["metadata"]["labels"]["seatrial/ticket"] == "DB-17"
+    assert template(made, "make")["serviceAccountName"] == "other"
+
+
+def test_a_label_of_the_command_line_joins_those_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("labels: {team: storage, level: low}\n")
+
+    (made,) = rendered(capsys, *REGISTER, "--settings", str(file), "--label", "level=high")
+
+    assert {"team": "storage", "level": "high"}.items() <= made["metadata"]["labels"].items()
+
+
+def test_two_schedules_of_one_case_have_names_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By what they try: another hour, label or image is the same schedule, changed."""
+
+    def name(*words: str) -> str:
+        (made,) = rendered(capsys, "render", *words)
+        assert made["kind"] == "CronWorkflow" and len(made["metadata"]["name"]) <= 52
+        assert made["metadata"]["labels"]["seatrial/schedule"] == "cron"
+        return str(made["metadata"]["name"])
+
+    kill, cut = (["etcd-register", *NIGHTLY, "--faults", fault] for fault in ("kill", "partition"))
+    first = name(*kill)
+
+    assert first.startswith("etcd-register-cron-")
+    assert name(*kill[:2], "0 4 * * *", *kill[3:], "--label", "team=x") == first
+    assert name(*cut) != first
+    assert name(*kill, "--seed", "7") != name(*cut, "--seed", "7")
+    assert name(*kill, "--trials", "2") != name(*cut, "--trials", "2")
+
+
+def test_several_objects_are_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "templates", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert (found["kind"], found["apiVersion"]) == ("List", "v1")
+    assert [each["metadata"]["name"] for each in found["items"]] == [
+        "seatrial-trial",
+        "seatrial-recheck",
+        "seatrial-reaper",
+    ]
+
+
+def test_a_picture_is_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*REGISTER, "--picture", "--json"]) == 64
+    assert "--picture is an SVG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["recheck", "reaper"])
+def test_one_of_what_campaigns_refer_to(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (made,) = rendered(capsys, "render", word, "--image", "mine:1")
+
+    assert made["metadata"]["name"] == f"seatrial-{word}"
+    images = {
+        t["container"]["image"]
+        for t in made["spec"].get("workflowSpec", made["spec"])["templates"]
+        if "container" in t
+    }
+    assert images == {"mine:1"}

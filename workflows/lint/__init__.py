@@ -30,6 +30,7 @@ RULES: Mapping[str, str] = {
     "run-label": "every object and pod has the run's label",
     "owner": "every object is owned by its Workflow",
     "duration": "every fault ends by itself",
+    "action": "a fault's kind and action are Chaos Mesh's",
     "unbounded": "every pod is bounded in time",
     "command": "every container says its command",
     "teardown": "the exit handler removes every kind that the run makes",

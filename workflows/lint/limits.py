@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from seatrial.verdict import Json
+from seatrial.workflows import cron
 from seatrial.workflows.lint.scene import Node, Problem, Scene, node, nodes, text, texts
 from seatrial.workflows.names import CRON_NAME_MAX, SUFFIX_CHARS, WORKFLOW_NAME_MAX
-from seatrial.workflows.settings import CRON, is_label_key, is_label_value
+from seatrial.workflows.settings import is_label_key, is_label_value
 
 TEMPLATE_NAME_MAX = 128
+#: RFC 1123, a subdomain.
+OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_]*")
 #: Path from the spec → what takes its place; dropped in Argo 4.
 DROPPED = {
@@ -50,6 +53,14 @@ def _own_name(scene: Scene) -> Iterator[Problem]:
             scene.title,
             f"its name has {len(name)} characters; it must have 1 to {limit}",
             "a shorter name: Argo appends to it",
+        )
+    # What is generated goes on with letters and digits.
+    elif OBJECT_NAME.fullmatch(name if metadata.get("name") else f"{name}x") is None:
+        yield Problem(
+            "name",
+            scene.title,
+            f"{name!r} is no name of an object: the API server refuses it",
+            "lower-case letters, digits, '-' and '.', a letter or digit at both ends",
         )
 
 
@@ -129,12 +140,12 @@ def _cron(scene: Scene) -> Iterator[Problem]:
         return
     spec = node(scene.raw.get("spec"))
     schedules = texts(spec.get("schedules"))
-    bad = [schedule for schedule in schedules if CRON.fullmatch(schedule.strip()) is None]
-    if bad or not schedules:
+    wrong = [f"{one!r}: {cron.problem(one)}" for one in schedules if cron.problem(one)]
+    if wrong or not schedules:
         yield Problem(
             "cron",
             scene.title,
-            f"schedules {bad or schedules}: not five fields",
+            f"schedules {'; '.join(wrong) or 'are missing'}",
             "minute hour day month weekday",
         )
     zone = text(spec.get("timezone"))

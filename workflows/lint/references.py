@@ -17,6 +17,7 @@ from seatrial.workflows.lint.scene import (
     Node,
     Problem,
     Scene,
+    hooks,
     node,
     nodes,
     strings,
@@ -60,16 +61,19 @@ def check(scene: Scene) -> Iterator[Problem]:
 def _templates_exist(scene: Scene) -> Iterator[Problem]:
     if not scene.templates:
         return  # it refers to a WorkflowTemplate, which is judged where it stands
-    for key in ("entrypoint", "onExit"):
-        name = text(scene.spec.get(key))
+    named = [("spec.entrypoint", text(scene.spec.get("entrypoint")))]
+    named += [(f"spec.{at}", text(hook.get("template"))) for at, hook in hooks(scene.spec)]
+    for call in scene.calls:
+        at = f"{call.owner}.{call.name}"
+        named.append((at, call.template))
+        named += [(f"{at}.{on}", text(hook.get("template"))) for on, hook in hooks(call.raw)]
+    for where, name in named:
         if name and name not in scene.templates:
-            yield _missing(scene, f"spec.{key}", name)
+            yield _missing(scene, where, name)
     if not scene.spec.get("entrypoint") and "Template" not in scene.kind:
         yield Problem("entrypoint", scene.title, "no entrypoint", "name the first template")
     for call in scene.calls:
         where = f"{scene.title}, {call.owner}.{call.name}"
-        if call.template and call.template not in scene.templates:
-            yield _missing(scene, f"{call.owner}.{call.name}", call.template)
         known = {other.name for other in scene.of(call.owner)}
         for task in call.after:
             if task not in known:
@@ -94,27 +98,33 @@ def _missing(scene: Scene, where: str, name: str) -> Problem:
 
 def _arguments_fit(scene: Scene) -> Iterator[Problem]:
     """What a call gives is what the template takes."""
+    called: list[tuple[str, Node, str]] = []
     for call in scene.calls:
-        template = scene.templates.get(call.template)
+        where = f"{scene.title}, {call.owner}.{call.name}"
+        called.append((where, call.raw, call.template))
+        called += [
+            (f"{where}.{on}", hook, text(hook.get("template"))) for on, hook in hooks(call.raw)
+        ]
+    for where, raw, called_name in called:
+        template = scene.templates.get(called_name)
         if template is None:
             continue
         for what in ("parameters", "artifacts"):
-            given = {text(p.get("name")) for p in nodes(node(call.raw.get("arguments")).get(what))}
+            given = {text(p.get("name")) for p in nodes(node(raw.get("arguments")).get(what))}
             taken = {text(p.get("name")): p for p in nodes(node(template.get("inputs")).get(what))}
-            where = f"{scene.title}, {call.owner}.{call.name}"
             for name in sorted(given - set(taken)):
                 yield Problem(
                     "unknown-input",
                     where,
-                    f"gives {what[:-1]} {name!r}, which {call.template!r} does not take",
-                    f"declare it in the inputs of {call.template!r}",
+                    f"gives {what[:-1]} {name!r}, which {called_name!r} does not take",
+                    f"declare it in the inputs of {called_name!r}",
                 )
             for name in sorted(set(taken) - given):
                 if not _has_value(taken[name]):
                     yield Problem(
                         "missing-input",
                         where,
-                        f"does not give {what[:-1]} {name!r}, which {call.template!r} needs",
+                        f"does not give {what[:-1]} {name!r}, which {called_name!r} needs",
                         "give it, or declare a default",
                     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from seatrial.faults.chaos.catalogue import FAMILIES
 from seatrial.workflows.lint.scene import (
     TAG,
     Node,
@@ -25,6 +26,12 @@ from seatrial.workflows.lint.scene import (
 from seatrial.workflows.names import RUN
 
 MAKES = ("create", "apply", "replace")
+#: Chaos Mesh kind → its actions; none where its objects have no such field.
+ACTIONS = {
+    family.kind: tuple(dict.fromkeys(one.action for one in family.actions if one.action))
+    for family in FAMILIES.values()
+}
+TAGGED_ACTION = re.compile(r"\baction:[^\n,}]*\{\{")
 CHAOS = "chaos-mesh.org/"
 #: Kinds of chaos-mesh.org whose plural Argo guesses right, and which are no faults themselves.
 COMPOSED = ("Workflow", "Schedule", "StatusCheck")
@@ -40,6 +47,7 @@ CONDITION = re.compile(
 #: Steps that make objects, and need to know who owns them.
 MAKERS = ("provision", "fault")
 OWNER = "SEATRIAL_OWNER_UID"
+OWN_RUN = "{{workflow.name}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ def _resource(where: str, name: str, resource: Node) -> Iterator[Problem]:
         yield from _owned(where, found)
         if found.group.startswith(CHAOS):
             yield from _duration(where, found)
+            yield from _action(where, found)
 
 
 def _conditions(where: str, found: Made) -> Iterator[Problem]:
@@ -164,12 +173,37 @@ def _duration(where: str, found: Made) -> Iterator[Problem]:
             )
 
 
+def _action(where: str, found: Made) -> Iterator[Problem]:
+    """What Chaos Mesh's webhook alone would say, once the pod runs."""
+    if found.kind not in (*ACTIONS, *COMPOSED):
+        yield Problem(
+            "action",
+            where,
+            f"Chaos Mesh has no kind {found.kind!r}",
+            f"one of {', '.join(ACTIONS)}",
+        )
+        return
+    known = ACTIONS.get(found.kind, ())
+    action = text(node(found.manifest.get("spec")).get("action"))
+    put_in_later = TAGGED_ACTION.search(text(found.resource.get("manifest"))) is not None
+    if known and action not in known and not put_in_later:
+        yield Problem(
+            "action", where, f"{found.kind} has no action {action!r}", f"one of {', '.join(known)}"
+        )
+
+
 def _pod(scene: Scene, where: str, template: Node) -> Iterator[Problem]:
     everywhere = node(node(scene.spec.get("podMetadata")).get("labels"))
     own = node(node(template.get("metadata")).get("labels"))
-    if RUN not in everywhere and RUN not in own:
+    # Argo lets a template's labels go before those of all pods.
+    label = text({**everywhere, **own}.get(RUN))
+    if label.replace(" ", "") != OWN_RUN:
         yield Problem(
-            "run-label", where, f"its pods have no label {RUN}", "spec.podMetadata.labels"
+            "run-label",
+            where,
+            f"its pods have {f'{RUN}: {label!r}' if label else f'no label {RUN}'}: nothing that "
+            "looks for the run would find them",
+            f"spec.podMetadata.labels: {{{RUN}: '{OWN_RUN}'}}",
         )
     if not (template.get("activeDeadlineSeconds") or template.get("timeout")):
         yield Problem(

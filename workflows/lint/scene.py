@@ -73,7 +73,8 @@ class Scene:
             if name in found or name not in self.templates:
                 continue
             found.add(name)
-            todo += [call.template for call in self.calls if call.owner == name]
+            for call in (call for call in self.calls if call.owner == name):
+                todo += [call.template, *(text(h.get("template")) for _, h in hooks(call.raw))]
         return frozenset(found)
 
     def of(self, owner: str) -> list[Call]:
@@ -119,6 +120,14 @@ def _calls(owner: str, template: Node) -> Iterator[Call]:
         for step in steps:
             yield _call(owner, step, {}, frozenset(before))
         before |= {text(step.get("name")) for step in steps}
+
+
+def hooks(raw: Node) -> Iterator[tuple[str, Node]]:
+    """What a task, or a whole workflow, runs beside or after itself: where it stands, and it."""
+    if raw.get("onExit"):
+        yield "onExit", {"template": raw["onExit"]}
+    for event, hook in node(raw.get("hooks")).items():
+        yield f"hooks.{event}", node(hook)
 
 
 def _call(

@@ -15,6 +15,7 @@ from seatrial import report
 from seatrial.checker import CheckOptions
 from seatrial.checkers.options import read
 from seatrial.cli import words
+from seatrial.cli.messages import write_message
 from seatrial.cli.types import Duration, Size, names
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.history import History
@@ -30,6 +31,23 @@ from seatrial.verdict import Json, Validity, join
 
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 4 << 30
+
+
+def _given(context: click.Context, parameter: click.Parameter, lists: tuple[str, ...]) -> None:
+    """The first node of a recheck: whether there is anything to fan out over.
+
+    Argo makes no node for an empty list, and the workflow would be green with nothing judged.
+    """
+    for text in lists:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not (isinstance(found, list) and found and all(isinstance(n, str) and n for n in found)):
+            click.echo(f"unknown: nothing to judge: {text!r} is no JSON list of names")
+            context.exit(Validity.UNKNOWN.exit_code)
+    if lists:
+        context.exit()
 
 
 @click.command(
@@ -79,6 +97,26 @@ MEMORY_BYTES = 4 << 30
     type=click.Path(path_type=Path),
     help="Draw the judgement of one history file as HTML.",
 )
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the judgement of one path there: verdict.json, verdict, message.",
+)
+@click.option(
+    "--message-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write its sentence there too (in a pod: /dev/termination-log).",
+)
+@click.option(
+    "--given",
+    metavar="LIST",
+    multiple=True,
+    is_eager=True,
+    hidden=True,
+    expose_value=False,
+    callback=_given,
+    help="Judge nothing, but say whether JSON lists of trials and checkers name any.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a path, a line each.")
 def check(
     paths: tuple[Path, ...],
@@ -96,6 +134,8 @@ def check(
     memory: int | None,
     steady: tuple[str, ...],
     report_file: Path | None,
+    into: Path | None,
+    message_file: Path | None,
     as_json: bool,
 ) -> int:
     """Judge stored trials or any history files, without a target.
@@ -122,6 +162,8 @@ def check(
             )
     if report_file is not None and len(paths) > 1:
         raise UsageError("--report draws one history\n\nhint: one PATH at a time")
+    if (into or message_file) and len(paths) > 1:
+        raise UsageError("--into and --message-file take one judgement\n\nhint: one PATH at a time")
     states = tuple(state for name in steady for state in shelf.load(name).states)
     request = _Request(
         chosen, options, extra, keyed, form, timeout, memory, report_file, as_json, states
@@ -138,8 +180,20 @@ def check(
         words.say_judgement(
             judgement, as_json=as_json, path=str(path) if len(paths) > 1 else None, compact=True
         )
+        _keep(judgement, into, message_file)
         answers.append(judgement.verdict)
     return failures[0] if failures else join(answers).exit_code
+
+
+def _keep(judgement: judge.Judgement, into: Path | None, message_file: Path | None) -> None:
+    """Files for whoever started it and reads no output."""
+    sentence = f"{judgement.verdict.value}: {judgement.cause}"
+    if into is not None:
+        write_text(into / "verdict.json", judge.dump(judgement.document()) + "\n")
+        write_text(into / "verdict", judgement.verdict.value)
+        write_text(into / "message", sentence)
+    if message_file is not None:
+        write_message(message_file, sentence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def run_there(
     name, namespace = _submit(context, documents.document(trial(plan, settings)), image)
     progress(f"workflow {name} in {namespace}")
     try:
-        end = followed(context, namespace, name)
+        end, _ = followed(context, namespace, name)
     except KeyboardInterrupt:
         _stop(context, namespace, name)
         raise Interrupted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hera.workflows import Workflow
 
     from seatrial.plan import Plan
+    from seatrial.verdict import Json
     from seatrial.workflows.parameters import TrialParameters
     from seatrial.workflows.settings import Cron, Settings
     from seatrial.workflows.shell import Kind
@@ -29,6 +31,12 @@ F = TypeVar("F", bound=Callable[..., object])
 KINDS = ("Workflow", "WorkflowTemplate")
 #: The words for what campaigns and nightlies refer to, and for rights in another namespace.
 TEMPLATES, RIGHTS = "templates", "rights"
+#: The label `seatrial/schedule` of what --cron starts, where nobody gave another.
+SCHEDULED = "cron"
+#: Settings that stand in the installed template of trials, where no campaign can change them.
+OF_TEMPLATES = ("storage", "lock")
+#: Characters of a CronWorkflow's name that tell its plan from others of the same name.
+DIGEST_CHARS = 6
 
 
 def workflow_options(command: F) -> F:
@@ -79,9 +87,9 @@ def render(output: Path | None, picture: bool, as_json: bool, **given: Any) -> i
     """Print CASE as an Argo Workflow: each phase and each fault is a node of it.
 
     Several cases (comma-separated) or --trials make a campaign. `render templates` prints what
-    campaigns refer to, `render rights` what a cluster that runs in --target-namespace takes (for
-    --faults, or any of them). With --cron and no --seed each start draws a new seed. The same case,
-    options and seed print the same bytes.
+    campaigns refer to (`trial`, `recheck` and `reaper` each of it), `render rights` what a cluster
+    that runs in --target-namespace takes (for --faults, or any of them). With --cron and no --seed
+    each start draws a new seed. The same case, options and seed print the same bytes.
     """
     if names(given["case"]) == (RIGHTS,):
         text = _rights(as_json, **given)
@@ -117,6 +125,11 @@ def workflows_of(
     file: Path | None,
 ) -> list[Workflow]:
     """What the options of `workflow_options` ask for."""
+    if binary is not None:
+        raise UsageError(
+            f"--etcd {binary}: on a cluster the target's image says what runs\n\n"
+            "hint: seatrial list targets says how each is set; or --engine lab"
+        )
     chosen = planning.overrides(
         target, "argo", faults, time_limit, concurrency, rate, nodes, binary, isolation
     )
@@ -133,7 +146,66 @@ def workflows_of(
     if chosen.keep_target is not None:
         settings = settings.model_copy(update={"keep": chosen.keep_target})
     chosen = replace(chosen, keep_target=settings.keep)
+    if cron is not None and not settings.schedule:
+        settings = settings.model_copy(update={"schedule": SCHEDULED})
+    shelf = _installed(names(case), settings)
+    if shelf:
+        _nothing_ignored(case, schedules, kind, trials, seed, chosen)
+        return shelf
     return _workflows(names(case), seed, chosen, trials, settings, kind, cron)
+
+
+def _installed(wanted: tuple[str, ...], settings: Settings) -> list[Workflow]:
+    """What stands in a cluster before any trial does, by its word; empty for cases."""
+    from seatrial.workflows import reaper, recheck
+    from seatrial.workflows.trial import trial_template
+
+    shelf: dict[str, Callable[[], Workflow]] = {
+        "trial": lambda: trial_template(settings),
+        "recheck": lambda: recheck.recheck(settings),
+        "reaper": lambda: reaper.reaper(settings),
+    }
+    if wanted == (TEMPLATES,):
+        return [make() for make in shelf.values()]
+    found = shelf.get(wanted[0]) if len(wanted) == 1 else None
+    return [found()] if found is not None else []
+
+
+def _nothing_ignored(
+    word: str,
+    schedules: tuple[str, ...],
+    kind: str,
+    trials: int,
+    seed: int | None,
+    chosen: Overrides,
+) -> None:
+    """Raise `UsageError` for options of trials where no trial is made."""
+    given = [
+        option
+        for option, value in (
+            ("--cron", schedules),
+            ("--kind", kind != KINDS[0]),
+            ("--trials", trials > 1),
+            ("--seed", seed is not None),
+            ("--target", chosen.target),
+            ("--faults", chosen.faults is not None),
+            ("--fault-option", chosen.fault_options),
+            ("--target-option", chosen.target_options),
+            ("--time-limit", chosen.time_limit_s is not None),
+            ("--concurrency", chosen.concurrency is not None),
+            ("--rate", chosen.rate is not None),
+            ("--nodes", chosen.nodes is not None),
+            ("--selector", chosen.selector),
+            ("--endpoints", chosen.endpoints),
+            ("--steady", chosen.steady),
+        )
+        if value
+    ]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: {word} is no case, and has no use for it\n\n"
+            "hint: seatrial render CASE --cron …; parameters of a trial are given when it starts"
+        )
 
 
 def _rights(as_json: bool, **given: Any) -> str:
@@ -156,17 +228,28 @@ def _rights(as_json: bool, **given: Any) -> str:
         _ = FAULTS[name]
     settings, _cron = settings_of(given["file"], (), None, namespace=given["namespace"])
     made = rights.there(settings, namespace, kinds)
-    return "".join(map(documents.to_json, made)) if as_json else documents.to_yaml(*made)
+    return _json(made) if as_json else documents.to_yaml(*made)
 
 
 def _text(made: list[Workflow], picture: bool, as_json: bool) -> str:
     from seatrial.workflows import documents
     from seatrial.workflows.picture import draw
 
+    if picture and as_json:
+        raise UsageError("--picture is an SVG, not --json\n\nhint: one of them")
     found = [documents.document(workflow) for workflow in made]
     if picture:
         return draw(found[0])
-    return "".join(map(documents.to_json, found)) if as_json else documents.to_yaml(*found)
+    return _json(found) if as_json else documents.to_yaml(*found)
+
+
+def _json(found: Sequence[dict[str, Json]]) -> str:
+    """One JSON document: the object, or several as the List that kubectl takes."""
+    from seatrial.workflows import documents
+
+    if len(found) == 1:
+        return documents.to_json(found[0])
+    return documents.to_json({"apiVersion": "v1", "kind": "List", "items": [*found]})
 
 
 def _workflows(
@@ -179,23 +262,25 @@ def _workflows(
     cron: Cron | None,
 ) -> list[Workflow]:
     """What the command line asks for; all plans are tried before anything is made."""
-    from seatrial.workflows import campaign, reaper, recheck
+    from seatrial.workflows import campaign
     from seatrial.workflows.trial import trial, trial_template
 
     shape: Kind = "Workflow" if kind == "Workflow" else "WorkflowTemplate"
-    if wanted == (TEMPLATES,):
-        return [trial_template(settings), recheck.recheck(settings), reaper.reaper(settings)]
     if not wanted:
         raise UsageError("no case is named\n\nhint: seatrial list cases")
     first = random.SystemRandom().randrange(planning.SEED_MAX) if seed is None else seed
     plans = [planning.make(name, first, chosen) for name in wanted]
     _warn(plans)
     if len(wanted) == 1 and trials == 1 and (cron is None or seed is not None):
-        return [trial(plans[0], settings, shape, cron)]
+        made = trial(plans[0], settings, shape, cron)
+        return [_own_name(made, plans[0].to_text()) if cron else made]
     parameters = _parameters(chosen)
     if len(wanted) == 1 and trials == 1:
         given = {"case": plans[0].case, "target": plans[0].target.name}
-        return [trial_template(settings, parameters.model_copy(update=given), shape, cron)]
+        whole = parameters.model_copy(update=given)
+        made = trial_template(settings, whole, shape, cron)
+        return [_own_name(made, whole.model_dump_json())]
+    _takes(settings)
     fresh = cron is not None and seed is None
     seeds = ("",) * trials if fresh else tuple(str(first + i) for i in range(trials))
     matrix = campaign.Campaign(
@@ -205,8 +290,31 @@ def _workflows(
         change=parameters,
     )
     if cron is not None:
-        return [campaign.nightly(matrix, settings, cron)]
+        return [_own_name(campaign.nightly(matrix, settings, cron), matrix.model_dump_json())]
     return [campaign.campaign(matrix, settings, shape)]
+
+
+def _takes(settings: Settings) -> None:
+    """Raise `UsageError` for what the trials of a campaign cannot take from its settings."""
+    lost = [name for name in OF_TEMPLATES if name in settings.model_fields_set]
+    if lost:
+        raise UsageError(
+            f"{' and '.join(lost)}: the trials of a campaign have those of the installed "
+            "WorkflowTemplate seatrial-trial\n\nhint: seatrial submit templates --settings FILE "
+            "puts them there; leave them out here"
+        )
+
+
+def _own_name(made: Workflow, tried: str) -> Workflow:
+    """A CronWorkflow's name, with a mark of what it tries (not when, nor how it is labelled).
+
+    Another plan under the same name would replace the first without a word.
+    """
+    from seatrial.workflows.names import CRON_NAME_MAX, slug
+
+    mark = hashlib.sha256(tried.encode()).hexdigest()[:DIGEST_CHARS]
+    made.name = f"{slug(made.name or '', CRON_NAME_MAX - DIGEST_CHARS - 1)}-{mark}"
+    return made
 
 
 def _warn(plans: Sequence[Plan]) -> None:
@@ -283,7 +391,10 @@ def settings_of(
         raise UsageError(
             f"cron: {times!r} is no mapping\n\nhint: cron: {{timezone: Europe/Berlin}}"
         )
+    labels = values.get("labels")
     values |= {key: value for key, value in given.items() if value}
+    if isinstance(labels, dict) and isinstance(values["labels"], dict):
+        values["labels"] = {**labels, **values["labels"]}
     times |= {"schedules": schedules} if schedules else {}
     times |= {"timezone": timezone} if timezone else {}
     if timezone and "schedules" not in times:

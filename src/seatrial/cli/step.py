@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from seatrial.cli.messages import write_message
 from seatrial.cli.types import Duration
 from seatrial.errors import CannotCreate, NoInput, UsageError
 from seatrial.plan import Plan
@@ -16,9 +17,6 @@ from seatrial.runner.steps.rooms import Rooms
 from seatrial.runner.steps.step import LEASE_S, WAIT_S, Step, carry_out
 from seatrial.runner.steps.table import KINDS, STEPS, function_of
 from seatrial.trial import TrialFolder, write_text
-
-#: A sentence in a message file is never longer: Kubernetes keeps 4096 bytes of it.
-MESSAGE_BYTES_MAX = 4000
 
 
 @click.command(
@@ -112,7 +110,7 @@ def step(
         _go_there(one)
     record = carry_out(one, function_of(name))
     if message_file is not None:
-        _write_message(message_file, record.sentence)
+        write_message(message_file, record.sentence)
     click.echo(record.model_dump_json() if as_json else record.sentence)
     return record.exit_code
 
@@ -155,12 +153,3 @@ def _go_there(one: Step) -> None:
         sys.stderr.flush()
         argv = [*words, sys.executable, "-m", "seatrial", *sys.argv[1:], "--here"]
         os.execv(argv[0], argv)
-
-
-def _write_message(path: Path, sentence: str) -> None:
-    """In place: in a pod it is a file that is mounted and cannot be replaced."""
-    try:
-        with path.open("wb") as file:
-            file.write(sentence.encode()[:MESSAGE_BYTES_MAX])
-    except OSError as error:
-        click.echo(f"the message cannot be written to {path}: {error.strerror}", err=True)

@@ -10,6 +10,7 @@ import click
 from seatrial.cli.clusters import context_option, on_cluster
 from seatrial.cli.render import TEMPLATES, workflow_options, workflows_of
 from seatrial.cli.watch import follow
+from seatrial.errors import UsageError
 from seatrial.verdict import Json
 
 
@@ -26,6 +27,8 @@ def submit(context: str | None, watching: bool, as_json: bool, **given: Any) -> 
     0, with --watch the verdict's, 69 if the cluster refuses.
     """
     made = workflows_of(**given)
+    if watching:
+        _can_be_watched([each.kind for each in made])
     from seatrial.engine.argo import runs
     from seatrial.engine.argo.api import Api
     from seatrial.workflows import documents
@@ -61,3 +64,12 @@ def submit(context: str | None, watching: bool, as_json: bool, **given: Any) -> 
     if started and not as_json:
         click.echo(f"follow it: seatrial watch {started[-1]['name']}")
     return 0
+
+
+def _can_be_watched(kinds: list[str | None]) -> None:
+    """Raise `UsageError` where nothing starts now."""
+    if "Workflow" not in kinds:
+        raise UsageError(
+            f"--watch: a {kinds[0]} does not start now, there is nothing to follow\n\n"
+            "hint: without --watch; later seatrial watch NAME of a run that it started"
+        )

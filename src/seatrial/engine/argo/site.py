@@ -25,6 +25,7 @@ from seatrial.engine.argo import (
     claims,
     effects,
     kinds,
+    labels,
     orderly,
     paths,
     pausing,
@@ -278,6 +279,7 @@ class ArgoEngine:
             if not missing:
                 placement = await places.settle(api, placement, plan.target.nodes)
                 missing = await orderly.missing(api, plan.faults, placement)
+            await labels.tell(api, run, plan)
         finally:
             api.close()
         if missing:
