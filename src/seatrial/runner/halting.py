@@ -33,9 +33,10 @@ def stop_all(reason: str, timeout_s: float, say: Callable[[str], None]) -> tuple
     One that does not end within `timeout_s` gets SIGTERM, and SIGKILL after `TERM_TIMEOUT_S`: the
     kernel ends a sandbox with its tool. Raises `CannotCreate` where the lever cannot be pulled.
     """
+    lived = _living()  # before it is pulled: one that obeys may be gone in the next moment
     lever.pull(reason)
     began = time.monotonic()
-    waiting = [one for one in lever.listed() if lever.lives(one.trial)]
+    waiting = [*{one.trial: one for one in (*lived, *_living())}.values()]
     done: list[Stopped] = []
     steps = (("healed", 0, timeout_s), ("terminated", signal.SIGTERM, TERM_TIMEOUT_S))
     for how, number, bound_s in (*steps, ("killed", signal.SIGKILL, KILL_TIMEOUT_S)):
@@ -45,6 +46,10 @@ def stop_all(reason: str, timeout_s: float, say: Callable[[str], None]) -> tuple
                 _signal(one, number)
         waiting = _wait(waiting, done, how, began, bound_s)
     return (*done, *(Stopped(one, "lives", time.monotonic() - began) for one in waiting))
+
+
+def _living() -> list[Running]:
+    return [one for one in lever.listed() if lever.lives(one.trial)]
 
 
 def _signal(one: Running, number: int) -> None:
