@@ -235,6 +235,19 @@ async def mounts_of_others(isolation: str, folder: Path) -> None:
         assert lab.audit() == ()
 
 
+async def mounts_of_the_host(isolation: str, folder: Path) -> None:
+    """Without a sandbox, what somebody mounts meanwhile is none of the lab's."""
+    place = folder / "stick"
+    place.mkdir(parents=True)
+    async with make_lab(isolation, folder, ("n1",)) as lab:
+        syscalls.mount("stick", str(place), "tmpfs", 0, "size=1m")
+        try:
+            assert lab.audit() == ()
+        finally:
+            syscalls.unmount(str(place))
+        assert lab.audit() == ()
+
+
 async def bad_start(isolation: str, folder: Path) -> None:
     """A node that does not start is an error with its last words, soon."""
     words = ("/bin/sh", "-c", "echo cannot open the moon; exit 3")
@@ -443,6 +456,7 @@ SCENARIOS: dict[str, Callable[[str, Path], Awaitable[None]]] = {
         etcd,
         forbidden,
         mounts_of_others,
+        mounts_of_the_host,
     )
 }
 

@@ -32,6 +32,12 @@ def test_scenario_of_namespaces(tmp_path: Path, scenario: str) -> None:
     Host(tmp_path).run(scenario, "namespace")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount on the host")
+def test_scenario_of_the_host(tmp_path: Path) -> None:
+    """The scenario says in its docstring what must hold."""
+    Host(tmp_path).run("mounts_of_the_host", "none")
+
+
 @pytest.mark.parametrize("scenario", ["network", "partitions", "supervision"])
 def test_scenario_as_an_ordinary_user(scenario: str) -> None:
     """The same without root's rights."""

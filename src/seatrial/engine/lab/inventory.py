@@ -15,14 +15,15 @@ from pathlib import Path
 from seatrial.engine.lab.init import descendants
 
 
-def of_machine(nodes: Iterable[int]) -> frozenset[str]:
+def of_machine(nodes: Iterable[int], *, mounts_too: bool = True) -> frozenset[str]:
     """Mounts, processes of this sandbox and their network namespaces; `nodes` are left out.
 
     `nodes` are the numbers of the nodes' processes, each the leader of a session of its own.
+    Without `mounts_too` no mounts: where they are the host's, whose they are is not known.
     O(processes).
     """
     ours = frozenset(nodes)
-    found = set(of_mounts())
+    found = set(of_mounts()) if mounts_too else set()
     spaces = set()
     for pid in [os.getpid(), *descendants(os.getppid())]:
         with contextlib.suppress(OSError, IndexError, ValueError):

@@ -428,9 +428,14 @@ class Lab:
         return tuple(found)
 
     def _inventory(self) -> frozenset[str]:
-        """Mounts, processes and namespaces apart from the nodes' own."""
+        """Mounts, processes and namespaces apart from the nodes' own.
+
+        Not the host's mounts, which we see without a sandbox: none is ours there, and others come
+        and go (a container, a stick).
+        """
         pids = [self._supervisor[name].pid for name in self._names]
-        return of_machine(pid for pid in pids if pid is not None)
+        sandboxed = self.isolation == "namespace"
+        return of_machine((pid for pid in pids if pid is not None), mounts_too=sandboxed)
 
     async def stop(self, keep: Path | None = None) -> None:
         """End the nodes, free network and data; safe after a `start` that failed.
