@@ -145,6 +145,23 @@ def test_stop_all_waits_for_trials_and_helps_those_that_do_not_end(
     assert lever.pulled() is not None
 
 
+def test_a_trial_that_obeys_in_the_same_moment_is_told_as_well(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is gone before anybody can look who lives."""
+    pull = lever.pull
+
+    def pulled_and_gone(reason: str) -> lever.Pull:
+        done = pull(reason)
+        holder.process.kill()
+        holder.process.wait()
+        return done
+
+    monkeypatch.setattr(lever, "pull", pulled_and_gone)
+    (stopped,) = stop_all("enough", 1.0, lambda _: None)
+    assert stopped.how == "healed"
+
+
 def test_stop_all_kills_what_ignores_it(trial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seatrial.runner.halting.TERM_TIMEOUT_S", 0.2)
     holder = Holder(trial, "stubborn")

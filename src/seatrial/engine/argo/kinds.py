@@ -23,6 +23,7 @@ from seatrial.engine.argo.effects import BY_COMMAND, Effect
 from seatrial.engine.argo.pausing import PauseThere
 from seatrial.engine.argo.pods import PodState
 from seatrial.engine.argo.run import Run
+from seatrial.engine.argo.shelved import Shelved
 from seatrial.engine.argo.world import ClusterWorld
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.fault import SIZES, FaultKind, PlannedFault, Proof, World
@@ -83,32 +84,13 @@ class _Acting:
         }
 
 
-class OnCluster:
+class OnCluster(Shelved):
     """`seatrial.fault.FaultKind` by Chaos Mesh. One instance a step: it remembers what it made."""
 
     def __init__(self, kind: FaultKind, run: Run, locate: Locate, bounds: Bounds) -> None:
-        self._kind, self._run, self._locate, self._bounds = kind, run, locate, bounds
+        super().__init__(kind)
+        self._run, self._locate, self._bounds = run, locate, bounds
         self._acting: dict[str, _Acting] = {}
-
-    @property
-    def name(self) -> str:
-        """The name on the command line."""
-        return self._kind.name
-
-    @property
-    def touches(self) -> str:
-        """What it acts on."""
-        return self._kind.touches
-
-    def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """The shelf's word."""
-        return self._kind.unavailable(isolation, nodes, options)
-
-    def manifest(
-        self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
-    ) -> dict[str, Json]:
-        """The shelf's manifest."""
-        return self._kind.manifest(fault, victims, nodes, namespace)
 
     def lead_s(self) -> float:
         """As long as its control takes on a cluster of five nodes, by what it touches."""
@@ -222,7 +204,7 @@ class OnCluster:
         """The objects; the cluster ends them later than we do, if we do not."""
         place = cluster.placement
         longer = fault.model_copy(update={"duration_s": fault.duration_s + SWITCH_S})
-        whole = self._kind.manifest(
+        whole = self.shelf.manifest(
             longer,
             [place.pods[node] for node in victims],
             [place.pods[node] for node in cluster.nodes],

@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from seatrial import faults as shelf
 from seatrial.engine.argo import paths, pods
 from seatrial.engine.argo.api import STRATEGIC, Api, Object, TimedOut
+from seatrial.engine.argo.shelved import Shelved
 from seatrial.errors import Unavailable
 from seatrial.fault import FaultKind, PlannedFault, Proof, World
 from seatrial.faults.options import read
@@ -221,31 +222,10 @@ def owned(pod: Object) -> bool:
 
 
 @dataclass(slots=True)
-class _Kind:
-    """What all of them share: the shelf's word for what it is."""
+class _Kind(Shelved):
+    """What all of them share besides: where they act, and that every victim is back."""
 
-    shelf: FaultKind
     ground: Ground
-
-    @property
-    def name(self) -> str:
-        """The name on the command line."""
-        return self.shelf.name
-
-    @property
-    def touches(self) -> str:
-        """What it acts on."""
-        return self.shelf.touches
-
-    def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """The shelf's word."""
-        return self.shelf.unavailable(isolation, nodes, options)
-
-    def manifest(
-        self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
-    ) -> dict[str, Json]:
-        """There is none: raises."""
-        return self.shelf.manifest(fault, victims, nodes, namespace)
 
     async def prove_healed(
         self, world: World, fault: PlannedFault, victims: Sequence[str]

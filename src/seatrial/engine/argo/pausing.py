@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,10 +19,10 @@ from seatrial.engine.argo.api import ApiError
 from seatrial.engine.argo.chaos import SWITCH_S
 from seatrial.engine.argo.run import Run
 from seatrial.engine.argo.seen import see
+from seatrial.engine.argo.shelved import Shelved
 from seatrial.engine.argo.world import ClusterWorld, Process
 from seatrial.errors import SeatrialError, Unavailable
-from seatrial.fault import FaultKind, PlannedFault, Proof, World
-from seatrial.verdict import Json
+from seatrial.fault import PlannedFault, Proof, World
 
 #: How long the kernel may take to stop a process (one in an uninterruptible call finishes it).
 STOP_TIMEOUT_S: Final = 5.0
@@ -71,36 +71,15 @@ _RELEASE: Final = (
 
 
 @dataclass(slots=True)
-class PauseThere:
+class PauseThere(Shelved):
     """`seatrial.fault.FaultKind`: the shelf's `pause`. One instance a step: it remembers whom it
     stopped."""
 
-    shelf: FaultKind
     run: Run
     #: Fault → node → the process that was stopped, until it runs on.
     _stopped: dict[str, dict[str, Process]] = field(default_factory=dict)
     #: Faults of which every victim was stopped, and none was let run on.
     _whole: set[str] = field(default_factory=set)
-
-    @property
-    def name(self) -> str:
-        """The name on the command line."""
-        return self.shelf.name
-
-    @property
-    def touches(self) -> str:
-        """What it acts on."""
-        return self.shelf.touches
-
-    def unavailable(self, isolation: str, nodes: Sequence[str], options: Mapping[str, Json]) -> str:
-        """The shelf's word."""
-        return self.shelf.unavailable(isolation, nodes, options)
-
-    def manifest(
-        self, fault: PlannedFault, victims: Sequence[str], nodes: Sequence[str], namespace: str
-    ) -> dict[str, Json]:
-        """There is none: raises."""
-        return self.shelf.manifest(fault, victims, nodes, namespace)
 
     async def inject(self, world: World, fault: PlannedFault, victims: Sequence[str]) -> None:
         """Stop all victims; raises `Unavailable` if one cannot be, after the others are."""
