@@ -111,12 +111,15 @@ def test_steps_get_the_image_that_is_installed_unless_one_is_named(
         assert found == {image}
 
 
-def test_templates_are_made_with_the_image_that_belongs_to_them(cluster: Cluster, api: Api) -> None:
+@pytest.mark.parametrize("word", ["templates", "trial"])
+def test_templates_are_made_with_the_image_that_belongs_to_them(
+    cluster: Cluster, api: Api, word: str
+) -> None:
     """New templates over old ones: not with the image of the old."""
     templates = paths.collection("argoproj.io/v1alpha1", "WorkflowTemplate", NAMESPACE)
     spec = {"templates": [{"container": {"image": "seatrial:old"}}, {"dag": {}}]}
     cluster.put(templates, {"metadata": {"name": "seatrial-trial"}, "spec": spec})
-    assert main(["submit", "templates"]) == 0
+    assert main(["submit", word]) == 0
     made = cluster.objects[f"{templates}/seatrial-trial"]["spec"]["templates"]
     images = {one["container"]["image"] for one in made if "container" in one}
     assert images == {Settings().image}

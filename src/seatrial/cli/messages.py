@@ -14,6 +14,7 @@ def write_message(path: Path, sentence: str) -> None:
     """In place: in a pod it is a file that is mounted and cannot be replaced."""
     try:
         with path.open("wb") as file:
-            file.write(sentence.encode()[:MESSAGE_BYTES_MAX])
+            whole = sentence.encode()[:MESSAGE_BYTES_MAX].decode(errors="ignore")  # no half letter
+            file.write(whole.encode())
     except OSError as error:
         click.echo(f"the message cannot be written to {path}: {error.strerror}", err=True)

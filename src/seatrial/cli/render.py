@@ -31,6 +31,8 @@ F = TypeVar("F", bound=Callable[..., object])
 KINDS = ("Workflow", "WorkflowTemplate")
 #: The words for what campaigns and nightlies refer to, and for rights in another namespace.
 TEMPLATES, RIGHTS = "templates", "rights"
+#: Words for what stands in a cluster before any trial does: all of it, or one.
+INSTALLED = (TEMPLATES, "trial", "recheck", "reaper")
 #: The label `seatrial/schedule` of what --cron starts, where nobody gave another.
 SCHEDULED = "cron"
 #: Settings that stand in the installed template of trials, where no campaign can change them.

@@ -8,7 +8,7 @@ from typing import Any, cast
 import click
 
 from seatrial.cli.clusters import context_option, on_cluster
-from seatrial.cli.render import TEMPLATES, workflow_options, workflows_of
+from seatrial.cli.render import INSTALLED, workflow_options, workflows_of
 from seatrial.cli.watch import follow
 from seatrial.errors import UsageError
 from seatrial.verdict import Json
@@ -36,7 +36,7 @@ def submit(context: str | None, watching: bool, as_json: bool, **given: Any) -> 
 
     objects = [documents.document(workflow) for workflow in made]
     # The templates themselves bring the image that belongs to them.
-    named = given.get("image") is not None or given["case"] == TEMPLATES
+    named = given.get("image") is not None or given["case"] in INSTALLED
     image = "" if named else Settings().image
 
     async def act(api: Api) -> list[dict[str, Json]]:
